@@ -1,0 +1,31 @@
+// Builds dist. With --if-stale it does nothing when dist already matches the sources.
+import { spawnSync } from 'node:child_process'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { buildIsFresh, root, sourceFingerprint, stampFile } from './build-stamp.mjs'
+
+/** The dist files that package.json's `exports` promise, as paths relative to the root. */
+function promisedFiles() {
+  const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+  const targets = entry => (typeof entry === 'string' ? [entry] : Object.values(entry).flatMap(targets))
+  return [...new Set(targets(exports))].filter(target => target.startsWith('./dist/')).map(target => target.slice(2))
+}
+
+const sourceOf = target => target.replace(/^dist/, 'src').replace(/\.d\.ts$|\.js$/, '.ts')
+
+function build() {
+  // Taken before the build, so that a file saved while it runs makes the result stale again.
+  const fingerprint = sourceFingerprint()
+  const compiler = join(root, 'node_modules', 'tsdown', 'dist', 'run.mjs')
+  const { status } = spawnSync(process.execPath, [compiler], { cwd: root, stdio: 'inherit' })
+  if (status !== 0) {
+    console.error('The build failed; the messages above name the file and line.')
+    process.exit(1)
+  }
+  const absent = promisedFiles().filter(target => !existsSync(join(root, target)))
+  for (const target of absent) console.error(`package.json exports ${target}, but the build made no such file.`)
+  if (absent.some(target => existsSync(join(root, sourceOf(target))))) process.exit(1)
+  writeFileSync(stampFile, fingerprint)
+}
+
+if (!process.argv.includes('--if-stale') || !buildIsFresh()) build()

@@ -1,0 +1,20 @@
+import { defineConfig } from 'tsdown'
+
+// dist mirrors src file by file: a bundler takes only what it needs, a stack trace names the module, and files that are
+// found at run time (systems' folders, worker threads) are where their neighbours expect them. src/web is the page's own build.
+// biome-ignore lint/style/noDefaultExport: tsdown reads its configuration from the default export
+export default defineConfig({
+  entry: ['src/**/*.ts', '!src/**/*.test.ts', '!src/web/**'],
+  root: 'src',
+  outDir: 'dist',
+  format: 'esm',
+  unbundle: true,
+  // Both Node and browsers load these files; which of them a browser gets is decided by the exports in package.json.
+  platform: 'neutral',
+  target: 'es2023',
+  fixedExtension: false,
+  dts: true,
+  sourcemap: true,
+  deps: { skipNodeModulesBundle: true },
+  logLevel: 'warn',
+})
