@@ -57,7 +57,7 @@ module.exports = {
       comment: 'onnxruntime-node loads a native library: only core/runtime/node*.ts may use it.',
       severity: 'error',
       from: { path: '^src/', pathNot: [nodeRuntime, testFile] },
-      to: { path: '^node_modules/onnxruntime-node/' },
+      to: { path: '(^|/)node_modules/onnxruntime-node/' },
     },
     {
       name: 'browser-entry-without-node',
