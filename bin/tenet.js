@@ -21,6 +21,6 @@ if (await isFresh()) {
   register()
   await import(source.href)
 } else {
-  console.error('tenet: neither dist/cli/index.js nor src/cli/index.ts exists; reinstall the package.')
+  console.error('tenet: the command line (dist/cli/index.js or src/cli/index.ts) is missing from this copy.')
   process.exitCode = 2
 }
