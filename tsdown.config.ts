@@ -9,8 +9,8 @@ export default defineConfig({
   outDir: 'dist',
   format: 'esm',
   unbundle: true,
-  // Both Node and browsers load these files; which of them a browser gets is decided by the exports in package.json.
-  platform: 'neutral',
+  // Keeps node: imports as they are; files for browsers have none, and package.json's exports lead browsers only to those.
+  platform: 'node',
   target: 'es2023',
   fixedExtension: false,
   dts: true,

@@ -23,7 +23,7 @@ function build() {
     process.exit(1)
   }
   const absent = promisedFiles().filter(target => !existsSync(join(root, target)))
-  for (const target of absent) console.error(`package.json exports ${target}, but the build made no such file.`)
+  if (absent.length > 0) console.error(`package.json exports files that the build did not make: ${absent.join(', ')}.`)
   if (absent.some(target => existsSync(join(root, sourceOf(target))))) process.exit(1)
   writeFileSync(stampFile, fingerprint)
 }
