@@ -1,0 +1,104 @@
+import { execFileSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { Command, InvalidArgumentError } from 'commander'
+import type { BenchCase } from './cases/case.ts'
+import { coreCases } from './cases/core.ts'
+import { trainCases } from './cases/train.ts'
+import { type ContestantCommand, peers, tenet } from './contestant-process.ts'
+import { measureGemmRate } from './gemm.ts'
+import { Race, rollCall } from './race.ts'
+import { type CaseResult, caseResult, describeMachine, formatTable, type Report } from './report.ts'
+
+const suites: Readonly<Record<string, readonly BenchCase[]>> = { core: coreCases, train: trainCases }
+
+interface Options {
+  readonly json?: boolean
+  readonly filter?: RegExp
+  readonly peers: readonly string[]
+  readonly rounds: number
+  readonly seconds: number
+}
+
+function pattern(text: string): RegExp {
+  try {
+    return new RegExp(text)
+  } catch (error) {
+    throw new InvalidArgumentError((error as Error).message)
+  }
+}
+
+function peerNames(text: string): string[] {
+  const names = text.split(',').filter(name => name !== '' && name !== 'none')
+  const unknown = names.find(name => !(name in peers))
+  if (unknown !== undefined) {
+    throw new InvalidArgumentError(`no peer is named ${unknown}; choose from ${Object.keys(peers).join(', ')} or none`)
+  }
+  return names
+}
+
+function positive(text: string): number {
+  const value = Number(text)
+  if (!(value > 0)) throw new InvalidArgumentError(`${text} is not a positive number`)
+  return value
+}
+
+/** The JavaScript peers are heavy and no part of Tenet, so they have a package of their own, installed when first needed. */
+function installJavaScriptPeers(): void {
+  const folder = fileURLToPath(new URL('.', import.meta.url))
+  if (existsSync(`${folder}node_modules/.package-lock.json`)) return
+  process.stderr.write('installing the JavaScript peers into bench/node_modules\n')
+  try {
+    execFileSync('npm', ['ci', '--no-audit', '--no-fund'], { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] })
+  } catch {
+    process.stderr.write('they could not be installed; continuing without them\n')
+  }
+}
+
+/** PyTorch comes first, where it is present, so that everyone's values are compared with its. */
+async function bench(suite: string, options: Options): Promise<Report> {
+  if (options.peers.some(name => name !== 'torch')) installJavaScriptPeers()
+  const commands: ContestantCommand[] = [...options.peers.map(name => peers[name]), tenet]
+  const { present, absent } = await rollCall(commands)
+  for (const { name, reason } of absent) process.stderr.write(`${name} is absent: ${reason}\n`)
+  const gemmGflops = await measureGemmRate()
+  process.stderr.write(`this machine's matrix products: ${gemmGflops.toFixed(0)} GFLOP/s\n`)
+
+  const cases = suites[suite].filter(({ name }) => options.filter?.test(name) ?? true)
+  const race = new Race(
+    present.map(({ command }) => command),
+    { rounds: options.rounds, secondsPerRound: options.seconds },
+  )
+  const results: CaseResult[] = []
+  for (const [index, benchCase] of cases.entries()) {
+    process.stderr.write(`[${index + 1}/${cases.length}] ${benchCase.name} ${benchCase.shape}\n`)
+    results.push(caseResult(benchCase, await race.run(benchCase), gemmGflops))
+  }
+  race.stop()
+  const contestants = Object.fromEntries([
+    ...present.map(({ command, version, backend }) => [command.name, { version, backend }] as const),
+    ...absent.map(({ name, reason }) => [name, { absent: reason }] as const),
+  ])
+  return { suite, machine: describeMachine(), gemmGflops, contestants, results }
+}
+
+const program = new Command('bench')
+  .description('Race Tenet against PyTorch, TensorFlow.js and jax-js on the same numbers in the same run.')
+  .argument('<suite>', Object.keys(suites).join(' or '))
+  .option('--json', 'print one JSON document instead of a table')
+  .option('--filter <regex>', 'only the cases whose name matches', pattern)
+  .option('--peers <names>', 'comma-separated, or none', peerNames, Object.keys(peers))
+  .option('--rounds <count>', 'rounds of turns', positive, 5)
+  .option('--seconds <time>', 'seconds of each turn', positive, 0.4)
+  .addHelpText(
+    'after',
+    '\nExamples:\n  npm run bench -- core\n  npm run bench -- train --filter vit --peers torch --json',
+  )
+  .action(async (suite: string, options: Options) => {
+    if (!(suite in suites))
+      program.error(`no suite is named ${suite}; choose from ${Object.keys(suites).join(', ')}`, { exitCode: 2 })
+    const report = await bench(suite, options)
+    process.stdout.write(`${options.json ? JSON.stringify(report, undefined, 2) : formatTable(report)}\n`)
+  })
+
+await program.parseAsync()
