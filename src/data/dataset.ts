@@ -180,9 +180,10 @@ export function stratifiedSplit(
   for (const members of byClass.values()) {
     members.sort((a, b) => ranks[a] - ranks[b] || a - b)
     const counts = splitCounts(members.length, fractions)
-    parts.test.push(...members.slice(0, counts.test))
-    parts.validation.push(...members.slice(counts.test, counts.test + counts.validation))
-    parts.train.push(...members.slice(counts.test + counts.validation))
+    for (const [place, index] of members.entries()) {
+      const part = place < counts.test ? 'test' : place < counts.test + counts.validation ? 'validation' : 'train'
+      parts[part].push(index)
+    }
   }
   return {
     train: Int32Array.from(parts.train).sort(),

@@ -4,7 +4,7 @@ import { basename, extname, join } from 'node:path'
 import pMap from 'p-map'
 import { arrayDataset, type Dataset, type Skipped, type SplitFractions, stratifiedSplit, subset } from './dataset.ts'
 import { checkImageFile, type DecodeOptions, decodeImage, ImageError, imageExtensions } from './decode.ts'
-import { ImageScanner, listFolders, realFolder } from './scan-images.ts'
+import { ImageScanner, realFolder } from './scan-images.ts'
 
 export interface ImageFolderOptions extends Omit<DecodeOptions, 'size'>, Partial<SplitFractions> {
   /** Height and width that images are stored at; a random crop of the loader may make them smaller. */
@@ -64,26 +64,25 @@ interface ClassFolder {
 }
 
 /** The class folders of a root, which either holds them itself or holds a `train` folder that does. */
-async function findClassFolders(root: string): Promise<{ folders: ClassFolder[]; ignored: Skipped[] }> {
-  const names = await listFolders(root)
+async function findClassFolders(scanner: ImageScanner): Promise<ClassFolder[]> {
+  const names = await scanner.listFolders('')
   const trainName = names.find(name => splitFolders.train.includes(name.toLowerCase()))
   // A class may be called "train": it is a split only when it holds folders itself.
-  if (trainName === undefined || (await listFolders(join(root, trainName))).length === 0) {
-    return { folders: names.map(name => ({ folder: name, className: name, split: 'pool' })), ignored: [] }
+  if (trainName === undefined || (await scanner.listFolders(trainName)).length === 0) {
+    return names.map(name => ({ folder: name, className: name, split: 'pool' }))
   }
   const folders: ClassFolder[] = []
-  const ignored: Skipped[] = []
   for (const name of names) {
     const split = (Object.keys(splitFolders) as Split[]).find(key => splitFolders[key].includes(name.toLowerCase()))
     if (!split) {
-      ignored.push({ name, reason: `is beside ${trainName}/ but is none of train, val and test` })
+      scanner.skipped.push({ name, reason: `is beside ${trainName}/ but is none of train, val and test` })
       continue
     }
-    for (const className of await listFolders(join(root, name))) {
+    for (const className of await scanner.listFolders(name)) {
       folders.push({ folder: `${name}/${className}`, className, split })
     }
   }
-  return { folders, ignored }
+  return folders
 }
 
 async function noClassesError(root: string): Promise<Error> {
@@ -136,7 +135,7 @@ async function gather(root: string, items: Item[], options: ImageFolderOptions):
 const isTrained = ({ split }: Item) => split === 'train' || split === 'pool'
 
 /** The classes with something to train on, in order of name, and what is odd about them. */
-function findClasses(root: string, folders: ClassFolder[], { items, skipped }: Gathered) {
+function findClasses(root: string, folders: ClassFolder[], items: Item[], skipped: Skipped[]) {
   const counts = new Map<string, number>(folders.map(({ className }) => [className, 0]))
   for (const item of items) if (isTrained(item)) counts.set(item.className, counts.get(item.className)! + 1)
   const classes = [...counts.keys()].filter(name => counts.get(name)! > 0).sort()
@@ -195,8 +194,8 @@ function divide(items: Item[], labels: Int32Array, fractions: SplitFractions, se
  * `<root>/test`; a split without a folder is taken from train, class by class. Where a file goes depends on its name and the
  * seed, so adding or removing files leaves nearly all others where they were.
  *
- * An image that cannot be used (damaged, cut off, empty, of another type, too large) and a link that leads out of the folder
- * or back into it are listed in `skipped` and left out.
+ * An image that cannot be used (damaged, cut off, empty, of another type, too large) is listed in `skipped` and left out; so
+ * is a link to a folder, or to a file outside of the root.
  *
  * @throws Error in one line when the folder is missing or empty, has fewer than two classes with images, or tests a class
  *   that it does not train
@@ -205,20 +204,17 @@ export async function openImageFolder(folder: string, options: ImageFolderOption
   const { size, channels = 3, fit, kernel, background, maxBytes, maxPixels } = options
   const { validation = 0.1, test = 0.1, seed = 0 } = options
   const root = await realFolder(folder)
-  const { folders, ignored } = await findClassFolders(root)
-  if (folders.length === 0) throw await noClassesError(root)
-  const skipped = [...ignored]
-  const candidates: Item[] = []
   const scanner = new ImageScanner(root)
+  const folders = await findClassFolders(scanner)
+  if (folders.length === 0) throw await noClassesError(root)
+  const candidates: Item[] = []
   for (const { folder, className, split } of folders) {
-    const scan = await scanner.scan(folder)
-    skipped.push(...scan.skipped)
-    for (const file of scan.files) candidates.push({ file, className, split })
+    for (const file of await scanner.findImages(folder)) candidates.push({ file, className, split })
   }
   const gathered = await gather(root, candidates, options)
-  skipped.push(...gathered.skipped)
+  const skipped = [...scanner.skipped, ...gathered.skipped]
   const { items, pixels } = gathered
-  const { classes, warnings } = findClasses(root, folders, { ...gathered, skipped })
+  const { classes, warnings } = findClasses(root, folders, items, skipped)
   const labels = Int32Array.from(items, ({ className }) => classes.indexOf(className))
   const files = items.map(({ file }) => file)
   const name = basename(root)
