@@ -1,0 +1,29 @@
+import './fluent.ts'
+
+export * from './autodiff.ts'
+export { type DType, type HostData, isFloat, isInteger } from './dtype.ts'
+export * from './einops.ts'
+export * from './interpret.ts'
+export * from './ops/index.ts'
+export type { Lowering, OnnxAttribute, Primitive, Reference, Spec } from './primitive.ts'
+export { backend, type DeviceInfo } from './runtime/backend.ts'
+export * from './runtime/compile.ts'
+export * from './runtime/host-tensor.ts'
+export { Program, type ProgramOptions } from './runtime/program.ts'
+export { formatShape, type Shape, sizeOf } from './shape.ts'
+export { simplify } from './simplify.ts'
+export {
+  apply,
+  applyMany,
+  asTensor,
+  constant,
+  type NestedNumbers,
+  Node,
+  placeholder,
+  substitute,
+  Tensor,
+  type TensorLike,
+  tensor,
+  topologicalOrder,
+  Variable,
+} from './tensor.ts'

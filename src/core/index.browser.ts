@@ -1,0 +1,2 @@
+export * from './exports.ts'
+export { type BrowserOptions, configureBrowser } from './runtime/browser.ts'

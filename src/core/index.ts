@@ -1,0 +1,3 @@
+import './runtime/node.ts'
+
+export * from './exports.ts'

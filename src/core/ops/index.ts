@@ -1,0 +1,5 @@
+export * from './cast.ts'
+export * from './elementwise.ts'
+export * from './layout.ts'
+export * from './matmul.ts'
+export * from './reduce.ts'
