@@ -1,0 +1,21 @@
+import type { CaseTable, Golden } from '../golden.ts'
+import { casesOf } from '../golden.ts'
+import { buildingBlockTolerances, type Reproduction } from '../parity.ts'
+
+/** Reproductions of the shared building blocks, by the part of their golden's name after `core.`. */
+const tables: Readonly<Record<string, CaseTable>> = {}
+
+/**
+ * The reproduction of a `core` golden: by its name, or, where the file was renamed, the table that knows most of its cases.
+ * @throws when no table knows any
+ */
+export function coreReproduction(golden: Golden): Reproduction {
+  const part = golden.name.replace(/^core\./, '')
+  const named = tables[part]
+  if (named) return { reproduce: named, tolerances: buildingBlockTolerances }
+  const ranked = Object.values(tables)
+    .map(table => ({ table, known: casesOf(golden, table).length }))
+    .sort((a, b) => b.known - a.known)
+  if (!ranked[0]?.known) throw new Error(`${golden.name}: no building block knows the cases of this golden`)
+  return { reproduce: ranked[0].table, tolerances: buildingBlockTolerances }
+}
