@@ -16,6 +16,7 @@ export {
   apply,
   applyMany,
   asTensor,
+  collectWrites,
   constant,
   type NestedNumbers,
   Node,

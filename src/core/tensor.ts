@@ -213,6 +213,16 @@ export class Variable extends Tensor {
     if (writes.has(this)) throw new Error(`variable ${this.name}: assigned twice in one step`)
     writes.set(this, value)
   }
+
+  /**
+   * Like {@link assign}, with the new value made from the current one; several updates in one step follow each other.
+   * @param next gives the new value from the one that stands so far
+   */
+  update(next: (current: Tensor) => Tensor): void {
+    const sofar = writes?.get(this)
+    writes?.delete(this)
+    this.assign(next(sofar ?? this))
+  }
 }
 
 /** A variable's value on an accelerator. */
