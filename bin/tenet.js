@@ -14,12 +14,16 @@ async function isFresh() {
   return buildIsFresh()
 }
 
-if (await isFresh()) {
-  await import(built.href)
-} else if (existsSync(source)) {
+async function load() {
+  if (await isFresh()) return import(built.href)
   const { register } = await import('tsx/esm/api')
   register()
-  await import(source.href)
+  return import(source.href)
+}
+
+if (existsSync(built) || existsSync(source)) {
+  const { main } = await load()
+  process.exitCode = await main(process.argv.slice(2))
 } else {
   console.error('tenet: the command line (dist/cli/index.js or src/cli/index.ts) is missing from this copy.')
   process.exitCode = 2

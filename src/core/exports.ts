@@ -1,7 +1,7 @@
 import './fluent.ts'
 
 export * from './autodiff.ts'
-export { type DType, type HostData, isFloat, isInteger } from './dtype.ts'
+export { allocate, type DType, type HostData, isFloat, isInteger } from './dtype.ts'
 export * from './einops.ts'
 export * from './interpret.ts'
 export * from './ops/index.ts'

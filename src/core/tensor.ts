@@ -219,9 +219,14 @@ export class Variable extends Tensor {
    * @param next gives the new value from the one that stands so far
    */
   update(next: (current: Tensor) => Tensor): void {
-    const sofar = writes?.get(this)
+    const sofar = this.next()
     writes?.delete(this)
-    this.assign(next(sofar ?? this))
+    this.assign(next(sofar))
+  }
+
+  /** Inside a traced step: the value it will have after what has been assigned so far. */
+  next(): Tensor {
+    return writes?.get(this) ?? this
   }
 }
 

@@ -1,9 +1,12 @@
 import type { CaseTable, Golden } from '../golden.ts'
 import { casesOf } from '../golden.ts'
 import { buildingBlockTolerances, type Reproduction } from '../parity.ts'
+import { optimCases } from './optim.ts'
 
 /** Reproductions of the shared building blocks, by the part of their golden's name after `core.`. */
-const tables: Readonly<Record<string, CaseTable>> = {}
+const tables: Readonly<Record<string, CaseTable>> = {
+  optim: optimCases,
+}
 
 /**
  * The reproduction of a `core` golden: by its name, or, where the file was renamed, the table that knows most of its cases.

@@ -1,0 +1,94 @@
+import { readFile } from 'node:fs/promises'
+import { basename } from 'node:path'
+import type { Command } from 'commander'
+import { coreReproduction } from '../../systems/core/index.ts'
+import { type Golden, readGolden } from '../../systems/golden.ts'
+import { compareGolden, type ParityResult, type Reproduction } from '../../systems/parity.ts'
+import { printTable } from '../table.ts'
+import { UserError } from '../user-error.ts'
+
+/** Finds how to reproduce a golden by the system it names. */
+function reproductionOf(golden: Golden): Reproduction {
+  const { system } = golden.metadata
+  if (system === 'core') return coreReproduction(golden)
+  throw new UserError(`${golden.name}: no system '${system}' is registered`)
+}
+
+async function load(file: string): Promise<Golden> {
+  let bytes: Uint8Array
+  try {
+    bytes = await readFile(file)
+  } catch (error) {
+    throw new UserError(`cannot read ${file}: ${(error as NodeJS.ErrnoException).code ?? error}`)
+  }
+  try {
+    return readGolden(bytes, basename(file).replace(/\.safetensors$/, ''))
+  } catch (error) {
+    throw new UserError((error as Error).message)
+  }
+}
+
+/** A file that cannot be compared is a failure of its own, and the others are still compared. */
+async function compareFile(file: string): Promise<ParityResult> {
+  try {
+    const golden = await load(file)
+    return await compareGolden(golden, reproductionOf(golden))
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error
+    return {
+      file: basename(file),
+      system: '',
+      ok: false,
+      checked: 0,
+      worst: null,
+      missing: [],
+      comparisons: [],
+      errors: [error.message],
+    }
+  }
+}
+
+const exponent = (value: number): string => (value === 0 ? '0' : value.toExponential(1))
+
+function report(results: readonly ParityResult[], verbose: boolean): void {
+  printTable(
+    ['golden', 'system', 'compared', 'worst absolute', 'worst relative', 'where', 'result'],
+    results.map(r => [
+      r.file,
+      r.system,
+      String(r.checked),
+      r.worst ? exponent(r.worst.absolute) : '',
+      r.worst ? exponent(r.worst.relative) : '',
+      r.worst?.name ?? '',
+      r.ok ? 'ok' : 'FAILED',
+    ]),
+  )
+  for (const r of results) {
+    for (const error of r.errors) console.log(`${r.file}: ${error}`)
+    if (r.missing.length) console.log(`${r.file}: nothing compared with ${r.missing.join(', ')}`)
+    for (const c of r.comparisons)
+      if (!c.ok || verbose)
+        console.log(
+          `${r.file}: ${c.ok ? 'ok' : 'FAILED'} ${c.name} absolute ${exponent(c.absolute)} relative ${exponent(c.relative)}`,
+        )
+  }
+}
+
+export function addParity(program: Command): void {
+  program
+    .command('parity')
+    .description('compare systems with reference outputs and gradients of their official implementations')
+    .argument('<golden...>', 'golden files (.safetensors)')
+    .option('--json', 'print one JSON document')
+    .option('--verbose', 'show every tensor compared')
+    .addHelpText('after', '\nExample:\n  tenet parity ../shared/golden/core.conv.safetensors')
+    .action(async (files: string[], { json = false, verbose = false }: { json?: boolean; verbose?: boolean }) => {
+      const results: ParityResult[] = []
+      for (const file of files) results.push(await compareFile(file))
+      if (json) {
+        const shown = results.map(({ comparisons: _, ...rest }) => rest)
+        console.log(JSON.stringify({ results: shown }))
+      } else report(results, verbose)
+      if (results.some(({ ok }) => !ok)) process.exitCode = 1
+    })
+}
