@@ -1,5 +1,6 @@
 export * from './cast.ts'
 export * from './elementwise.ts'
+export * from './indexing.ts'
 export * from './layout.ts'
 export * from './matmul.ts'
 export * from './reduce.ts'
