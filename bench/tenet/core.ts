@@ -1,0 +1,39 @@
+import { allocate, compile, matmul, type Tensor, Variable, vjp } from '../../src/core/index.ts'
+import type { BenchCase } from '../cases/case.ts'
+import type { Runnable } from '../conversation.ts'
+import { cotangentSeed, markOf, sampleValues, uniformValues } from '../samples.ts'
+
+type Operation = (attributes: BenchCase['attributes'], ...operands: Tensor[]) => Tensor
+
+const operations: Readonly<Record<string, Operation>> = {
+  matmul: ({ transposeB }, left, right) => matmul(left, right, { transposeB: transposeB === true }),
+}
+
+/** Operands, results and gradients stay in variables, as they would inside a training step. */
+export async function prepareCore(benchCase: BenchCase): Promise<Runnable> {
+  const operation = operations[benchCase.op]
+  if (operation === undefined) throw new Error(`no such operation: ${benchCase.op}`)
+  const operands = benchCase.inputs.map(
+    (sample, position) => new Variable(sampleValues(sample, position), sample.shape, sample.dtype, sample.name),
+  )
+  const differentiated = operands.filter((_, position) => benchCase.inputs[position].gradient)
+  const output = operation(benchCase.attributes, ...operands)
+  const cotangent = new Variable(uniformValues(output.shape, cotangentSeed), output.shape, 'f32', 'cotangent')
+  const computed = benchCase.mode === 'forward' ? [output] : [output, ...vjp([output], differentiated, [cotangent])]
+  const results = computed.map(({ shape, size }, i) => new Variable(allocate('f32', size), shape, 'f32', `result${i}`))
+
+  const step = compile(() => {
+    for (const [i, result] of results.entries()) result.assign(computed[i])
+    return {}
+  })
+  const { compileSeconds } = await step.program()
+  await step()
+  return {
+    marks: results.map(({ data }, position) => markOf(data as Float32Array, position)),
+    compileSeconds,
+    async run() {
+      await step()
+    },
+    release: () => step.release(),
+  }
+}
