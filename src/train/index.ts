@@ -1,0 +1,5 @@
+export * from './atomic.ts'
+export * from './checkpoint.ts'
+export * from './fit.ts'
+export * from './log.ts'
+export * from './train-step.ts'
