@@ -1,7 +1,10 @@
 import { createRequire } from 'node:module'
 import { Command, CommanderError } from 'commander'
 import { addDevices } from './commands/devices.ts'
+import { addEval } from './commands/eval.ts'
 import { addParity } from './commands/parity.ts'
+import { addPredict } from './commands/predict.ts'
+import { addTrain } from './commands/train.ts'
 import { UserError } from './user-error.ts'
 
 const { version, description } = createRequire(import.meta.url)('../../package.json') as {
@@ -16,7 +19,7 @@ export function buildProgram(): Command {
     .version(version)
     .exitOverride()
     .showHelpAfterError('(add --help for usage)')
-  for (const add of [addParity, addDevices]) add(program)
+  for (const add of [addTrain, addEval, addPredict, addParity, addDevices]) add(program)
   return program
 }
 

@@ -1,0 +1,12 @@
+import type { Tensor } from '../../core/index.ts'
+import type { Module } from '../module.ts'
+
+/** A network that turns pictures into features and class scores. */
+export interface ImageBackbone extends Module {
+  /** Width of {@link features}. */
+  readonly featureDim: number
+  /** [batch, channels, height, width] -> [batch, featureDim] */
+  features(images: Tensor): Tensor
+  /** [batch, channels, height, width] -> [batch, classes] */
+  forward(images: Tensor): Tensor
+}

@@ -1,0 +1,2 @@
+export * from './cross-entropy.ts'
+export { type Reduction, reduceLoss } from './reduction.ts'

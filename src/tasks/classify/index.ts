@@ -1,0 +1,6 @@
+export * from './classifier.ts'
+export * from './data.ts'
+export * from './evaluate.ts'
+export * from './models.ts'
+export * from './predict.ts'
+export * from './train.ts'

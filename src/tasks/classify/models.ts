@@ -1,0 +1,72 @@
+import { Cnn, type ImageBackbone, ResNet, Vit } from '../../nn/index.ts'
+
+/** What every classifier of pictures needs to know. */
+export interface PictureFormat {
+  readonly channels: number
+  readonly size: readonly [height: number, width: number]
+  readonly classes: number
+}
+
+/** Options of a model beside the picture format: plain JSON, kept in the model file. */
+export type ModelOptions = Readonly<Record<string, unknown>>
+
+/** A kind of model that `tenet train classify --model` can make. */
+export interface ModelKind {
+  readonly summary: string
+  /** Options for a picture format, where the user gives none. */
+  readonly defaults: (format: PictureFormat) => ModelOptions
+  readonly build: (format: PictureFormat, options: ModelOptions) => ImageBackbone
+  /** Training settings that suit it. */
+  readonly training: {
+    readonly learningRate: number
+    readonly weightDecay: number
+    readonly labelSmoothing: number
+    readonly epochs: number
+    readonly batchSize: number
+  }
+}
+
+const small = ({ size }: PictureFormat): boolean => Math.max(...size) <= 32
+
+/** Largest patch that divides both sides and leaves at least 16 patches. */
+function patchFor({ size: [height, width] }: PictureFormat): number {
+  for (const patch of [16, 8, 7, 4, 2])
+    if (height % patch === 0 && width % patch === 0 && (height / patch) * (width / patch) >= 16) return patch
+  return 1
+}
+
+export const modelKinds: Readonly<Record<string, ModelKind>> = {
+  cnn: {
+    summary: 'plain convolutions with batch norm',
+    defaults: () => ({ widths: [32, 64, 128] }),
+    build: (format, options) => new Cnn({ ...format, ...options }),
+    training: { learningRate: 3e-3, weightDecay: 0.02, labelSmoothing: 0.05, epochs: 8, batchSize: 128 },
+  },
+  resnet: {
+    summary: 'residual network of basic blocks (He et al. 2016)',
+    defaults: format =>
+      small(format)
+        ? { widths: [32, 64, 128], depths: [1, 1, 1], stem: 'pool' }
+        : { widths: [32, 64, 128, 256], depths: [1, 1, 1, 1], stem: 'imagenet' },
+    build: (format, options) => new ResNet({ ...format, ...options }),
+    training: { learningRate: 4e-3, weightDecay: 0.05, labelSmoothing: 0.05, epochs: 10, batchSize: 128 },
+  },
+  vit: {
+    summary: 'vision transformer (Dosovitskiy et al. 2021)',
+    defaults: format => ({
+      patch: patchFor(format),
+      dim: small(format) ? 64 : 192,
+      depth: small(format) ? 4 : 6,
+      heads: small(format) ? 4 : 3,
+    }),
+    build: (format, options) => new Vit({ ...format, ...options }),
+    training: { learningRate: 2e-3, weightDecay: 0.05, labelSmoothing: 0.05, epochs: 15, batchSize: 128 },
+  },
+}
+
+/** @throws naming the models there are */
+export function modelKind(name: string): ModelKind {
+  const kind = modelKinds[name]
+  if (!kind) throw new Error(`there is no model '${name}'; there are: ${Object.keys(modelKinds).join(', ')}`)
+  return kind
+}
