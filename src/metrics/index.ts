@@ -1,0 +1,12 @@
+/** Measures of how good predictions, rankings, clusterings, images and detections are, and how sure one may be of that. */
+export * from './bootstrap.ts'
+export * from './calibration.ts'
+export * from './classification.ts'
+export * from './clustering.ts'
+export * from './correlation.ts'
+export * from './detection.ts'
+export * from './generation.ts'
+export * from './image.ts'
+export * from './ranking.ts'
+export * from './segmentation.ts'
+export * from './significance.ts'
