@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import type { ClassificationReport } from '../../tasks/classify/index.ts'
+import { openInBrowser } from '../open-in-browser.ts'
 import { asUserError, jsonObject, realNumber, wholeNumber } from '../options.ts'
 import { duration, ProgressBar } from '../progress.ts'
 
@@ -23,6 +24,7 @@ interface TrainFlags {
   readonly resume: boolean
   readonly device?: string
   readonly checkpointSeconds?: number
+  readonly open: boolean
   readonly json: boolean
 }
 
@@ -49,6 +51,7 @@ export function addTrain(program: Command): void {
     .option('--resume', 'continue from the folder’s last checkpoint', false)
     .option('--checkpoint-seconds <n>', 'seconds between checkpoints (default: 30)', realNumber(0))
     .option('--device <name>', 'see `tenet devices`')
+    .option('--open', 'show the report in the browser', false)
     .option('--json', 'print one JSON document', false)
     .addHelpText(
       'after',
@@ -58,7 +61,7 @@ export function addTrain(program: Command): void {
 }
 
 async function trainClassify(flags: TrainFlags): Promise<void> {
-  const { openClassificationData, trainClassifier } = await import('../../tasks/classify/index.ts')
+  const { openClassificationData, trainClassifier, writeReport } = await import('../../tasks/classify/index.ts')
   const { json, data: source, model, seed } = flags
   const folder =
     flags.into ?? join('runs', `${source.replace(/[^\w.-]+/g, '-').replace(/^-+|-+$/g, '')}-${model}-${seed}`)
@@ -115,12 +118,14 @@ async function trainClassify(flags: TrainFlags): Promise<void> {
       }),
     )
     bar.stop()
-    const { fit, test, path } = result
+    const { fit, test, path, classifier } = result
+    const page = test && (await writeReport(folder, classifier, data.test, test, fit.seconds))
     if (json)
       console.log(
         JSON.stringify({
           folder,
           model: path,
+          report: page,
           interrupted: fit.interrupted,
           seconds: fit.seconds,
           epochs: fit.epochs,
@@ -135,6 +140,8 @@ async function trainClassify(flags: TrainFlags): Promise<void> {
     else {
       console.log(`trained in ${duration(fit.seconds)}; the model is ${path}`)
       if (test) printReport(test)
+      if (page) console.log(`pictures: ${page}`)
+      if (page && flags.open) await openInBrowser(page)
     }
   } finally {
     bar.stop()
