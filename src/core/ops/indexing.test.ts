@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { check, integers, randomNumbers, randomTensor } from '../../../test/check.ts'
-import { grad, type HostTensor, hostTensor, sum, tensor } from '../index.ts'
+import { grad, type HostTensor, hostTensor, mul, Program, placeholder, sum, tensor, zeros } from '../index.ts'
 import * as ops from './indexing.ts'
 
 /** Random indices into an axis of `size`, from its end too. */
@@ -142,6 +142,49 @@ describe('single elements along an axis', () => {
       'scatter: indices [2,1] and updates [1,1] do not fit [1,2] along axis 1',
     )
     expect(() => ops.scatterAdd(tensor([[1, 2]]), [[2]], tensor([[1]]))).toThrow('scatterAdd: index 2 is out of range')
+  })
+})
+
+describe('adding up many slices', () => {
+  // Enough elements that ONNX Runtime would share one ScatterND out among threads, which lose each other's sums.
+  it.each([
+    [3, 400, 1024],
+    [2, 700000, 1],
+    [5000, 300, 1024],
+    [40000, 33, 8000],
+  ])('loses nothing into %i rows of %i from %i', async (size, width, count) => {
+    const next = randomNumbers(size)
+    const places = BigInt64Array.from({ length: count }, () => BigInt(Math.floor(next() * size)))
+    const updates = Float32Array.from({ length: count * width }, () => Math.round(next() * 8))
+    const expected = new Float32Array(size * width)
+    for (let k = 0; k < count; k++)
+      for (let c = 0; c < width; c++) expected[Number(places[k]) * width + c] += updates[k * width + c]
+    const inputs = [placeholder('places', [count], 'i64'), placeholder('updates', [count, width])]
+    const sums = ops.indexAdd(zeros([size, width]), inputs[0], inputs[1])
+    const program = await Program.compile(inputs, [sums])
+    for (let run = 0; run < 3; run++) {
+      const [{ data }] = await program.run([hostTensor(places, [count]), hostTensor(updates, [count, width])])
+      expect((data as Float32Array).findIndex((value, i) => value !== expected[i])).toBe(-1)
+    }
+    await program.release()
+  })
+  it('takes the way of known places: a permutation, or no two equal', async () => {
+    await check(x => ops.gather(x, [2, 0, -2], 1), [randomTensor([2, 3, 2])], { second: true })
+    await check(x => ops.gather(x, [2, 0]), [randomTensor([4, 3])], { second: true })
+  })
+  it('works under a symbolic batch', async () => {
+    const x = placeholder('x', [-1, 3, 2])
+    const places = placeholder('places', [-1, 2], 'i32')
+    const outputs = [ops.gather(x, places, 1, { batchDims: 1 })]
+    outputs.push(...grad(sum(mul(outputs[0], outputs[0])), [x]))
+    const program = await Program.compile([x, places], outputs)
+    const [rows, gradient] = await program.run([
+      hostTensor([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12], [2, 3, 2]),
+      integers([0, 0, -1, 1], [2, 2], 'i32'),
+    ])
+    expect([...rows.numbers()]).toEqual([1, 2, 1, 2, 11, 12, 9, 10])
+    expect([...gradient.numbers()]).toEqual([4, 8, 0, 0, 0, 0, 0, 0, 18, 20, 22, 24])
+    await program.release()
   })
 })
 

@@ -1,59 +1,17 @@
 import { customGradient } from '../autodiff.ts'
-import { type DType, fromNumbers, type HostData, isInteger, toNumbers } from '../dtype.ts'
-import type { Lowering, Primitive, Spec } from '../primitive.ts'
-import { broadcastShapes, formatShape, normalizeAxis, requireConcrete, sameShape, sizeOf } from '../shape.ts'
-import { apply, asTensor, constant, constantData, type NestedNumbers, Tensor, type TensorLike } from '../tensor.ts'
+import { type DType, fromNumbers, toNumbers } from '../dtype.ts'
+import type { Primitive } from '../primitive.ts'
+import { formatShape, normalizeAxis, requireConcrete, sameShape, sizeOf } from '../shape.ts'
+import { apply, asTensor, constant, constantData, Tensor, type TensorLike } from '../tensor.ts'
 import { cast } from './cast.ts'
 import { add, equal, less, mul, where } from './elementwise.ts'
-import { broadcastTo, expandDims, moveAxis, reshape, transpose, zerosLike } from './layout.ts'
+import { arange, asIndices, checkKnown, type Indices, requireInside, wrapped } from './indices.ts'
+import { expandDims, moveAxis, reshape, transpose } from './layout.ts'
 import { sum } from './reduce.ts'
+import { asInt64, lowerBlockScatter } from './scatter-lowering.ts'
 
-/** Positions along an axis: an i32 or i64 tensor, or plain whole numbers. Negative ones count from the end. */
-export type Indices = Tensor | number | NestedNumbers | Int32Array | BigInt64Array
-
-const ranges = new Map<string, HostData>()
-
-/** 0, 1, …, count-1. */
-export function arange(count: number, dtype: DType = 'i64'): Tensor {
-  if (!Number.isInteger(count) || count < 0)
-    throw new Error(`arange: expected a whole number of elements, got ${count}`)
-  const key = `${dtype}${count}`
-  let data = ranges.get(key)
-  if (!data) {
-    data = fromNumbers(
-      dtype,
-      Array.from({ length: count }, (_, i) => i),
-    )
-    ranges.set(key, data)
-  }
-  return constant(data, [count], dtype)
-}
-
-function asIndices(op: string, indices: Indices): Tensor {
-  const read = asTensor(indices, indices instanceof Tensor || ArrayBuffer.isView(indices) ? undefined : 'i64')
-  if (!isInteger(read.dtype)) throw new Error(`${op}: indices must be i32 or i64, got ${read.dtype}`)
-  return read.dtype === 'u8' ? cast(read, 'i64') : read
-}
-
-/** What is known when the graph is built is checked then; other indices are checked by the kernel (see {@link gather}). */
-function checkKnown(op: string, indices: Tensor, axis: number, shape: readonly number[]): void {
-  const data = constantData(indices)
-  const size = shape[axis]
-  if (!data || size < 0) return
-  const wrong = toNumbers(indices.dtype, data).find(index => index < -size || index >= size)
-  if (wrong !== undefined)
-    throw new Error(
-      `${op}: index ${wrong} is out of range for axis ${axis} of ${formatShape(shape)}, which takes ${-size} to ${size - 1}`,
-    )
-}
-
-const wrapped = (index: number, size: number): number => (index < 0 ? index + size : index)
-
-function requireInside(op: string, index: number, size: number): number {
-  const place = wrapped(index, size)
-  if (!(place >= 0 && place < size)) throw new Error(`${op}: index ${index} is out of range for an axis of ${size}`)
-  return place
-}
+export * from './along-axis.ts'
+export { arange, type Indices } from './indices.ts'
 
 interface GatherAttributes {
   readonly axis: number
@@ -89,9 +47,6 @@ function forEachPicked(
       }
 }
 
-const toInt64 = (to: Lowering, name: string, { dtype }: Spec): string =>
-  dtype === 'i64' ? name : to.emit('Cast', [name], { to: { int: 7 } })
-
 const gatherPrimitive: Primitive<GatherAttributes> = {
   name: 'gather',
   shape: ([x, indices], { axis, batchDims }) => ({
@@ -100,12 +55,12 @@ const gatherPrimitive: Primitive<GatherAttributes> = {
   }),
   vjp: (node, [ct]) => {
     const [x, indices] = node.inputs
-    return [ct && scatterBlocks(ct, indices, { ...node.attributes, size: x.shape[node.attributes.axis] })]
+    return [ct && gatherAdjoint(ct, x, indices, node.attributes)]
   },
   lower: (to, [x, indices], node) => {
     const { axis, batchDims } = node.attributes
     if (batchDims === 0) return to.emit('Gather', [x, indices], { axis: { int: axis } })
-    const tuples = to.emit('Unsqueeze', [toInt64(to, indices, node.inputs[1]), to.ints([node.inputs[1].rank])])
+    const tuples = to.emit('Unsqueeze', [asInt64(to, indices, node.inputs[1].dtype), to.ints([node.inputs[1].rank])])
     return to.emit('GatherND', [x, tuples], { batch_dims: { int: batchDims } })
   },
   evaluate: ([x, indices], attributes, [out]) => {
@@ -135,21 +90,15 @@ const scatterBlocksPrimitive: Primitive<ScatterBlocksAttributes> = {
     return [ct && apply(gatherPrimitive, [ct, node.inputs[1]], { axis, batchDims }), undefined]
   },
   lower: (to, [updates, indices], node) => {
-    const { attributes } = node
-    const [{ shape: from, dtype }, { shape: places }] = node.inputs
+    const [{ dtype }, places] = node.inputs
     const [out] = node.outputs
-    const { batch, before, picked, after } = gatherLoops(out.shape, places, attributes)
-    const zeros = to.emit('Expand', [to.scalar(0, dtype), to.shape([batch, before, attributes.size, after])])
-    const blocks = to.emit('Reshape', [updates, to.shape([batch, before, picked, after])], { allowzero: { int: 1 } })
-    const each = to.emit('Reshape', [indices, to.shape([batch, 1, picked, 1])], { allowzero: { int: 1 } })
-    const spread = to.emit('Expand', [each, to.shape([batch, before, picked, after])])
-    const summed = to.emit('ScatterElements', [zeros, spread, blocks], {
-      axis: { int: 2 },
-      reduction: { string: 'add' },
+    const summed = lowerBlockScatter(to, updates, asInt64(to, indices, places.dtype), {
+      ...gatherLoops(out.shape, places.shape, node.attributes),
+      size: node.attributes.size,
+      dtype,
+      distinct: node.attributes.batchDims === 0 && knownDistinct(places, node.attributes.size),
     })
-    return sameShape(from, [batch, before, picked, after]) && out.rank === 4
-      ? summed
-      : to.emit('Reshape', [summed, to.shape(out.shape)], { allowzero: { int: 1 } })
+    return to.emit('Reshape', [summed, to.shape(out.shape)], { allowzero: { int: 1 } })
   },
   evaluate: ([updates, indices], attributes, [out]) => {
     const { after } = gatherLoops(out.shape, indices.shape, attributes)
@@ -161,8 +110,31 @@ const scatterBlocksPrimitive: Primitive<ScatterBlocksAttributes> = {
   },
 }
 
-const scatterBlocks = (updates: Tensor, indices: Tensor, attributes: ScatterBlocksAttributes): Tensor =>
-  apply(scatterBlocksPrimitive, [updates, indices], attributes)
+/** Indices are known when the graph is built and no two are equal. */
+function knownDistinct(indices: Tensor, size: number): boolean {
+  const data = constantData(indices)
+  return data !== undefined && new Set(toNumbers(indices.dtype, data).map(i => wrapped(i, size))).size === data.length
+}
+
+function scatterBlocks(updates: Tensor, indices: Tensor, attributes: ScatterBlocksAttributes): Tensor {
+  // Halves are summed in single precision: no kernel adds them, and long sums would stop growing.
+  if (updates.dtype === 'f16') return cast(scatterBlocks(cast(updates, 'f32'), indices, attributes), 'f16')
+  return apply(scatterBlocksPrimitive, [updates, indices], attributes)
+}
+
+/** The adjoint of taking slices: scattering, or taking again where the indices are a known permutation of the axis. */
+function gatherAdjoint(ct: Tensor, x: Tensor, indices: Tensor, attributes: GatherAttributes): Tensor {
+  const size = x.shape[attributes.axis]
+  if (attributes.batchDims === 0 && indices.rank === 1 && indices.size === size && knownDistinct(indices, size)) {
+    const inverse = new Array<number>(size)
+    toNumbers(indices.dtype, constantData(indices)!).forEach((index, i) => {
+      inverse[wrapped(index, size)] = i
+    })
+    return apply(gatherPrimitive, [ct, constant(fromNumbers('i64', inverse), [size])], attributes)
+  }
+  requireConcrete('gradient of gather', x.shape, [attributes.axis])
+  return scatterBlocks(ct, indices, { ...attributes, size })
+}
 
 function requireShared(op: string, x: Tensor, indices: Tensor, batchDims: number): void {
   if (
@@ -228,152 +200,6 @@ export function indexAdd(x: TensorLike, indices: Indices, updates: TensorLike, a
   requireConcrete('indexAdd', input.shape, [along])
   checkKnown('indexAdd', places, along, input.shape)
   return add(input, scatterBlocks(given, places, { axis: along, batchDims: 0, size: input.shape[along] }))
-}
-
-interface AxisAttributes {
-  readonly axis: number
-}
-
-/** Visits every element of the indices with its offset and the offset of its place in a tensor whose axis has `size`. */
-function forEachPlace(
-  op: string,
-  indices: { readonly shape: readonly number[]; readonly data: Float64Array },
-  axis: number,
-  size: number,
-  visit: (element: number, place: number) => void,
-): void {
-  const inner = sizeOf(indices.shape.slice(axis + 1))
-  const line = indices.shape[axis] * inner
-  for (let i = 0; i < indices.data.length; i++) {
-    const outer = Math.floor(i / line)
-    visit(i, (outer * size + requireInside(op, indices.data[i], size)) * inner + (i % inner))
-  }
-}
-
-const takePrimitive: Primitive<AxisAttributes> = {
-  name: 'takeAlongAxis',
-  shape: ([x, indices]) => ({ shape: indices.shape, dtype: x.dtype }),
-  vjp: (node, [ct]) => {
-    const [x, indices] = node.inputs
-    const { axis } = node.attributes
-    return [ct && apply(scatterElementsPrimitive, [ct, indices], { axis, size: x.shape[axis] })]
-  },
-  lower: (to, inputs, node) => to.emit('GatherElements', inputs, { axis: { int: node.attributes.axis } }),
-  evaluate: ([x, indices], { axis }) => {
-    const result = new Float64Array(indices.data.length)
-    forEachPlace('takeAlongAxis', indices, axis, x.shape[axis], (i, place) => {
-      result[i] = x.data[place]
-    })
-    return result
-  },
-}
-
-const withSize = (shape: readonly number[], axis: number, size: number): number[] =>
-  shape.map((dim, i) => (i === axis ? size : dim))
-
-/** Adds elements into zeros at the places that `takeAlongAxis` would take them from: its adjoint. */
-const scatterElementsPrimitive: Primitive<AxisAttributes & { readonly size: number }> = {
-  name: 'scatterElements',
-  shape: ([updates], { axis, size }) => ({ shape: withSize(updates.shape, axis, size), dtype: updates.dtype }),
-  vjp: (node, [ct]) => [ct && apply(takePrimitive, [ct, node.inputs[1]], { axis: node.attributes.axis }), undefined],
-  lower: (to, [updates, indices], node) => {
-    const [{ shape, dtype }] = node.outputs
-    const zeros = to.emit('Expand', [to.scalar(0, dtype), to.shape(shape)])
-    return to.emit('ScatterElements', [zeros, indices, updates], {
-      axis: { int: node.attributes.axis },
-      reduction: { string: 'add' },
-    })
-  },
-  evaluate: ([updates, indices], { axis, size }, [out]) => {
-    const result = new Float64Array(sizeOf(out.shape))
-    forEachPlace('scatterAdd', indices, axis, size, (i, place) => {
-      result[place] += updates.data[i]
-    })
-    return result
-  },
-}
-
-const replacePrimitive: Primitive<AxisAttributes> = {
-  name: 'scatter',
-  shape: ([x]) => ({ shape: x.shape, dtype: x.dtype }),
-  vjp: (node, [ct]) => {
-    if (!ct) return []
-    const [, indices, updates] = node.inputs
-    const { axis } = node.attributes
-    return [
-      apply(replacePrimitive, [ct, indices, zerosLike(updates)], { axis }),
-      undefined,
-      apply(takePrimitive, [ct, indices], { axis }),
-    ]
-  },
-  lower: (to, inputs, node) => to.emit('ScatterElements', inputs, { axis: { int: node.attributes.axis } }),
-  evaluate: ([x, indices, updates], { axis }) => {
-    const result = x.data.slice()
-    forEachPlace('scatter', indices, axis, x.shape[axis], (i, place) => {
-      result[place] = updates.data[i]
-    })
-    return result
-  },
-}
-
-/** Broadcasts tensors against each other everywhere but along `axis`. */
-function alignLines(op: string, axis: number, ...tensors: Tensor[]): Tensor[] {
-  const ranks = tensors.map(t => t.rank)
-  if (new Set(ranks).size !== 1)
-    throw new Error(`${op}: ${tensors.map(t => formatShape(t.shape)).join(' and ')} differ in their number of axes`)
-  const lines = broadcastShapes(op, ...tensors.map(t => withSize(t.shape, axis, 1)))
-  return tensors.map(t => broadcastTo(t, withSize(lines, axis, t.shape[axis])))
-}
-
-/**
- * Takes single elements: out[…, k, …] = x[…, indices[…, k, …], …] (PyTorch's `gather`, NumPy's `take_along_axis`).
- * @param indices as many axes as `x`; axes other than `axis` broadcast against those of `x`
- * @returns the shape of `indices` (after broadcasting)
- * @throws when the shapes do not fit or a constant index is out of range; computed ones: see {@link gather}
- */
-export function takeAlongAxis(x: TensorLike, indices: Indices, axis = -1): Tensor {
-  const input = asTensor(x)
-  const places = asIndices('takeAlongAxis', indices)
-  const along = normalizeAxis('takeAlongAxis', axis, input.rank)
-  checkKnown('takeAlongAxis', places, along, input.shape)
-  return apply(takePrimitive, alignLines('takeAlongAxis', along, input, places), { axis: along })
-}
-
-function elementwiseOperands(op: string, x: TensorLike, indices: Indices, updates: TensorLike, axis: number) {
-  const input = asTensor(x)
-  const along = normalizeAxis(op, axis, input.rank)
-  const places = asIndices(op, indices)
-  const given = asTensor(updates, input.dtype)
-  if (given.dtype !== input.dtype) throw new Error(`${op}: x is ${input.dtype} but updates are ${given.dtype}`)
-  checkKnown(op, places, along, input.shape)
-  const lines = withSize(input.shape, along, places.shape[along])
-  if (places.rank !== input.rank || !sameShape(broadcastShapes(op, places.shape, given.shape, lines), lines))
-    throw new Error(
-      `${op}: indices ${formatShape(places.shape)} and updates ${formatShape(given.shape)} do not fit ${formatShape(input.shape)} along axis ${along}`,
-    )
-  return { input, along, places: broadcastTo(places, lines), given: broadcastTo(given, lines) }
-}
-
-/**
- * `x` with single elements added: out = x; out[…, indices[…, k, …], …] += updates[…, k, …] (PyTorch's `scatter_add`).
- * @param indices,updates as many axes as `x`, equal to it (or 1) but along `axis`; repeated indices add up
- * @throws when the shapes do not fit or a constant index is out of range; computed ones: see {@link gather}
- */
-export function scatterAdd(x: TensorLike, indices: Indices, updates: TensorLike, axis = -1): Tensor {
-  const { input, along, places, given } = elementwiseOperands('scatterAdd', x, indices, updates, axis)
-  requireConcrete('scatterAdd', input.shape, [along])
-  return add(input, apply(scatterElementsPrimitive, [given, places], { axis: along, size: input.shape[along] }))
-}
-
-/**
- * `x` with single elements replaced: out = x; out[…, indices[…, k, …], …] = updates[…, k, …] (PyTorch's `scatter`).
- * Indices along one line must differ; of equal ones the last is kept, and the gradient of the others is undefined.
- * @param indices,updates as many axes as `x`, equal to it (or 1) but along `axis`
- * @throws when the shapes do not fit or a constant index is out of range; computed ones: see {@link gather}
- */
-export function scatter(x: TensorLike, indices: Indices, updates: TensorLike, axis = -1): Tensor {
-  const { input, along, places, given } = elementwiseOperands('scatter', x, indices, updates, axis)
-  return apply(replacePrimitive, [input, places, given], { axis: along })
 }
 
 /** One index into the first axes flattened together, from tuples of indices along the last axis. */
