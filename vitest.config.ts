@@ -8,5 +8,7 @@ export default defineConfig({
     hookTimeout: 120_000,
     pool: 'forks',
     maxWorkers: 2,
+    // Two test files run at a time: each program takes one core, or their waiting threads would keep each other from working.
+    env: { TENET_THREADS: '1' },
   },
 })
