@@ -9,7 +9,9 @@ import {
   type NodeProto,
   NodeProtoSchema,
   OperatorSetIdProtoSchema,
+  StringStringEntryProtoSchema,
   type TensorProto,
+  TensorProto_DataLocation,
   TensorProtoSchema,
   TensorShapeProto_DimensionSchema,
   TensorShapeProtoSchema,
@@ -23,7 +25,7 @@ import { fromNumbers } from '../dtype.ts'
 import type { Lowering, OnnxAttribute, OnnxSubgraph } from '../primitive.ts'
 import { isSymbolic, type Shape } from '../shape.ts'
 import { attributeKey } from '../simplify.ts'
-import { type Node, type Tensor, topologicalOrder } from '../tensor.ts'
+import { type Node, type Tensor, topologicalOrder, type Variable } from '../tensor.ts'
 import { onnxType } from './types.ts'
 
 /** Opset written when nothing in a graph asks for more (docs/decisions/0003). */
@@ -40,6 +42,17 @@ export interface WriteOptions {
   /** False keeps to standard ONNX operators, for files that other runtimes read; default true. */
   readonly contributed?: boolean
   readonly producer?: string
+  /** Tensors whose present values are written into the file under these names. */
+  readonly parameters?: readonly NamedTensor[]
+  /** Gathers the bytes of large tensors, which then lie beside the model instead of inside it. */
+  readonly beside?: DataFile
+}
+
+/** Bytes that lie in a file beside the model, which refers to them by place. */
+export interface DataFile {
+  readonly location: string
+  /** Takes the bytes of one tensor and returns the offset they are kept at, or undefined to leave them in the model. */
+  add(bytes: Uint8Array): number | undefined
 }
 
 /** A written model, with the byte arrays that outlive it. */
@@ -60,7 +73,11 @@ export function writeModel(
 ): WrittenModel {
   const order = topologicalOrder(outputs.map(({ tensor }) => tensor))
   const opset = Math.max(BASE_OPSET, ...order.map(node => requiredOpset(node)))
-  const writer = new GraphWriter(opset, options.contributed ?? true, options.device ?? 'cpu', inputs)
+  const { parameters = [], beside } = options
+  const reserved = new Set([...inputs, ...outputs, ...parameters].map(({ name }) => name))
+  const shared: Shared = { next: 0, domains: new Set(), reserved, beside }
+  const writer = new GraphWriter(opset, options.contributed ?? true, options.device ?? 'cpu', inputs, shared)
+  writer.parameters(parameters)
   const graph = writer.write(order, inputs, outputs)
   const domains = new Set(graph.node.map(node => node.domain).concat(writer.domains()))
   const model = create(ModelProtoSchema, {
@@ -92,6 +109,9 @@ const isSubgraph = (value: unknown): boolean =>
 interface Shared {
   next: number
   readonly domains: Set<string>
+  /** Names that values between nodes must not take. */
+  readonly reserved: ReadonlySet<string>
+  readonly beside?: DataFile
 }
 
 class GraphWriter implements Lowering {
@@ -106,12 +126,21 @@ class GraphWriter implements Lowering {
     readonly contributed: boolean,
     readonly device: string,
     inputs: readonly NamedTensor[],
-    readonly shared: Shared = { next: 0, domains: new Set() },
+    readonly shared: Shared,
   ) {
     for (const { name, tensor } of inputs) {
       this.#names.set(tensor, name)
       const axis = tensor.shape.findIndex(dim => dim < 0)
       if (axis >= 0) this.#batchSource ??= { name, axis, factor: -tensor.shape[axis] }
+    }
+  }
+
+  /** Writes the values of variables as initialisers. */
+  parameters(parameters: readonly NamedTensor[]): void {
+    for (const { name, tensor } of parameters) {
+      const { data, shape, dtype } = tensor as Variable
+      this.#initializers.push(tensorProto(name, data, shape, dtype, this.shared.beside))
+      this.#names.set(tensor, name)
     }
   }
 
@@ -128,7 +157,9 @@ class GraphWriter implements Lowering {
         node,
       )
       const names = typeof lowered === 'string' ? [lowered] : lowered
-      node.outputs.forEach((output, i) => this.#names.set(output, names[i]))
+      node.outputs.forEach((output, i) => {
+        this.#names.set(output, names[i])
+      })
     }
     this.#nameOutputs(outputs)
     return create(GraphProtoSchema, {
@@ -158,7 +189,10 @@ class GraphWriter implements Lowering {
   }
 
   #fresh(): string {
-    return `v${this.shared.next++}`
+    let name: string
+    do name = `v${this.shared.next++}`
+    while (this.shared.reserved.has(name))
+    return name
   }
 
   #push(
@@ -203,7 +237,7 @@ class GraphWriter implements Lowering {
     const known = this.#constants.get(key)
     if (known) return known
     const name = this.#fresh()
-    this.#initializers.push(tensorProto(name, data, shape, dtype))
+    this.#initializers.push(tensorProto(name, data, shape, dtype, this.shared.beside))
     this.#constants.set(key, name)
     return name
   }
@@ -259,15 +293,20 @@ class GraphWriter implements Lowering {
 
 const isLittleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1
 
-/** A TensorProto over the bytes of a typed array. */
-export function tensorProto(name: string, data: HostData, shape: Shape, dtype: DType): TensorProto {
+/** A TensorProto over the bytes of a typed array, or over their place in a data file. */
+export function tensorProto(name: string, data: HostData, shape: Shape, dtype: DType, beside?: DataFile): TensorProto {
   if (!isLittleEndian) throw new Error('ONNX files hold little-endian numbers; this machine is big-endian')
-  return create(TensorProtoSchema, {
-    name,
-    dataType: onnxType(dtype),
-    dims: shape.map(BigInt),
-    rawData: new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength),
-  })
+  const bytes = new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength)
+  const offset = beside?.add(bytes)
+  const proto = create(TensorProtoSchema, { name, dataType: onnxType(dtype), dims: shape.map(BigInt) })
+  if (offset === undefined) {
+    proto.rawData = bytes
+    return proto
+  }
+  const place = { location: beside!.location, offset: String(offset), length: String(bytes.length) }
+  proto.dataLocation = TensorProto_DataLocation.EXTERNAL
+  proto.externalData = Object.entries(place).map(([key, value]) => create(StringStringEntryProtoSchema, { key, value }))
+  return proto
 }
 
 function valueInfo({ name, tensor }: NamedTensor): ValueInfoProto {
