@@ -84,6 +84,7 @@ describe('correlation', () => {
     expect(spearmanCorrelation([1, 2, 3, 4], [1, 8, 27, 64])).toBeCloseTo(1, 12)
     expect(spearmanCorrelation([1, 2, 3, 4, 5], [5, 6, 7, 8, 7])).toBeCloseTo(0.8207826816681233, 12)
     expect(pearsonCorrelation([1, 1], [1, 2])).toBeNaN()
+    expect(pearsonCorrelation([0.1, 0.1, 0.1], [1, 2, 3])).toBeNaN()
     expect(() => pearsonCorrelation([1], [1])).toThrow('number of values is 1')
   })
 

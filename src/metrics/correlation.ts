@@ -9,6 +9,8 @@ function checkPaired(metric: string, x: ArrayLike<number>, y: ArrayLike<number>)
 
 const centred = (values: ArrayLike<number>): Float64Array => {
   const copy = Float64Array.from(values)
+  // Rounding of the mean would make a constant look as if it varied.
+  if (copy.every(value => value === copy[0])) return copy.fill(0)
   const mean = copy.reduce((sum, value) => sum + value, 0) / copy.length
   return copy.map(value => value - mean)
 }
@@ -25,7 +27,7 @@ const dot = (a: Float64Array, b: Float64Array): number => a.reduce((sum, value, 
 export function pearsonCorrelation(x: ArrayLike<number>, y: ArrayLike<number>): number {
   checkPaired('pearsonCorrelation', x, y)
   const [a, b] = [centred(x), centred(y)]
-  const value = dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b))
+  const value = dot(a, b) / (Math.sqrt(dot(a, a)) * Math.sqrt(dot(b, b)))
   return Math.min(1, Math.max(-1, value))
 }
 

@@ -9,19 +9,10 @@ import {
   checkInteger,
   checkMatrix,
   checkSameLength,
-  type Matrix,
   type MatrixLike,
-  matrix,
+  rowOf,
   shapeOf,
 } from '../numerics/matrix.ts'
-
-/** The columns of one row by descending score, the lower index first among equals. */
-function orderOfRow(scores: MatrixLike, row: number): number[] {
-  const at = row * scores.cols
-  return Array.from({ length: scores.cols }, (_, j) => j).sort(
-    (a, b) => scores.data[at + b] - scores.data[at + a] || a - b,
-  )
-}
 
 function checkScored(scores: MatrixLike, relevance: MatrixLike): void {
   checkMatrix('ranking: scores', scores)
@@ -37,45 +28,64 @@ function checkScored(scores: MatrixLike, relevance: MatrixLike): void {
   checkFinite('ranking: relevance', relevance.data)
 }
 
-/**
- * The relevance of every query's items, best score first.
- *
- * @param scores [queries, items]
- * @param relevance [queries, items]
- * @returns [queries, items]
- */
-export function rankedRelevance(scores: MatrixLike, relevance: MatrixLike): Matrix {
-  checkScored(scores, relevance)
-  const out = matrix(scores.rows, scores.cols)
-  for (let i = 0; i < scores.rows; i++) {
-    const order = orderOfRow(scores, i)
-    for (let j = 0; j < order.length; j++) out.data[i * scores.cols + j] = relevance.data[i * scores.cols + order[j]]
-  }
-  return out
+/** The relevant items of one query, best rank first. */
+interface RelevantItems {
+  /** Ranks, from 0. */
+  readonly ranks: readonly number[]
+  /** Relevance of the item at each of `ranks`. */
+  readonly grades: readonly number[]
 }
 
-/** The mean over queries with a relevant item of a value computed from their relevance in rank order. */
+/** Up to this many relevant items, counting what scores above each is faster than sorting the row. */
+const countingLimit = 16
+
+function rankOf(scores: Float64Array, item: number): number {
+  const own = scores[item]
+  let better = 0
+  for (let j = 0; j < item; j++) if (scores[j] >= own) better++
+  for (let j = item + 1; j < scores.length; j++) if (scores[j] > own) better++
+  return better
+}
+
+function ranksBySorting(scores: Float64Array): Int32Array {
+  const order = Int32Array.from(scores, (_, j) => j).sort((a, b) => scores[b] - scores[a] || a - b)
+  const ranks = new Int32Array(scores.length)
+  for (let rank = 0; rank < order.length; rank++) ranks[order[rank]] = rank
+  return ranks
+}
+
+function relevantItems(scores: MatrixLike, relevance: MatrixLike, row: number): RelevantItems {
+  const grades = rowOf(relevance, row)
+  const items: number[] = []
+  for (let j = 0; j < grades.length; j++) if (grades[j] > 0) items.push(j)
+  const ofRow = rowOf(scores, row)
+  const ranks = items.length > countingLimit ? ranksBySorting(ofRow) : undefined
+  const ranked = items.map(item => ({ rank: ranks?.[item] ?? rankOf(ofRow, item), grade: grades[item] }))
+  ranked.sort((a, b) => a.rank - b.rank)
+  return { ranks: ranked.map(({ rank }) => rank), grades: ranked.map(({ grade }) => grade) }
+}
+
+/** The mean over queries with a relevant item of a value computed from those items' ranks. */
 function meanOverQueries(
   metric: string,
   scores: MatrixLike,
   relevance: MatrixLike,
-  ofQuery: (ranked: Float64Array, relevant: number) => number,
+  ofQuery: (items: RelevantItems) => number,
 ): number {
-  const ranked = rankedRelevance(scores, relevance)
+  checkScored(scores, relevance)
   let sum = 0
   let queries = 0
-  for (let i = 0; i < ranked.rows; i++) {
-    const row = ranked.data.subarray(i * ranked.cols, (i + 1) * ranked.cols)
-    const relevant = row.filter(value => value > 0).length
-    if (relevant === 0) continue
-    sum += ofQuery(row, relevant)
+  for (let i = 0; i < scores.rows; i++) {
+    const items = relevantItems(scores, relevance, i)
+    if (items.ranks.length === 0) continue
+    sum += ofQuery(items)
     queries++
   }
   if (queries === 0) throw new RangeError(`${metric}: no query has a relevant item, so the mean is undefined`)
   return sum / queries
 }
 
-const hitsWithin = (ranked: Float64Array, k: number) => ranked.subarray(0, k).filter(value => value > 0).length
+const hitsWithin = (ranks: readonly number[], k: number) => ranks.filter(rank => rank < k).length
 
 /**
  * Hit rate: the share of queries with a relevant item among their first k.
@@ -86,7 +96,7 @@ const hitsWithin = (ranked: Float64Array, k: number) => ranked.subarray(0, k).fi
  */
 export function hitAtK(scores: MatrixLike, relevance: MatrixLike, k: number): number {
   checkInteger('hitAtK: k', k, 1)
-  return meanOverQueries('hitAtK', scores, relevance, ranked => (hitsWithin(ranked, k) > 0 ? 1 : 0))
+  return meanOverQueries('hitAtK', scores, relevance, ({ ranks }) => (ranks[0] < k ? 1 : 0))
 }
 
 /**
@@ -98,7 +108,7 @@ export function hitAtK(scores: MatrixLike, relevance: MatrixLike, k: number): nu
  */
 export function recallAtK(scores: MatrixLike, relevance: MatrixLike, k: number): number {
   checkInteger('recallAtK: k', k, 1)
-  return meanOverQueries('recallAtK', scores, relevance, (ranked, relevant) => hitsWithin(ranked, k) / relevant)
+  return meanOverQueries('recallAtK', scores, relevance, ({ ranks }) => hitsWithin(ranks, k) / ranks.length)
 }
 
 /**
@@ -111,7 +121,7 @@ export function recallAtK(scores: MatrixLike, relevance: MatrixLike, k: number):
  */
 export function precisionAtK(scores: MatrixLike, relevance: MatrixLike, k: number): number {
   checkInteger('precisionAtK: k', k, 1)
-  return meanOverQueries('precisionAtK', scores, relevance, ranked => hitsWithin(ranked, k) / k)
+  return meanOverQueries('precisionAtK', scores, relevance, ({ ranks }) => hitsWithin(ranks, k) / k)
 }
 
 /**
@@ -123,13 +133,9 @@ export function precisionAtK(scores: MatrixLike, relevance: MatrixLike, k: numbe
  */
 export function meanAveragePrecision(scores: MatrixLike, relevance: MatrixLike, k = scores.cols): number {
   checkInteger('meanAveragePrecision: k', k, 1)
-  return meanOverQueries('meanAveragePrecision', scores, relevance, (ranked, relevant) => {
-    let hits = 0
-    let sum = 0
-    for (let rank = 0; rank < Math.min(k, ranked.length); rank++) {
-      if (ranked[rank] > 0) sum += ++hits / (rank + 1)
-    }
-    return sum / Math.min(k, relevant)
+  return meanOverQueries('meanAveragePrecision', scores, relevance, ({ ranks }) => {
+    const precisions = ranks.map((rank, hits) => (rank < k ? (hits + 1) / (rank + 1) : 0))
+    return precisions.reduce((sum, precision) => sum + precision, 0) / Math.min(k, ranks.length)
   })
 }
 
@@ -140,12 +146,7 @@ export function meanAveragePrecision(scores: MatrixLike, relevance: MatrixLike, 
  * @param relevance [queries, items], above 0 where relevant
  */
 export function meanReciprocalRank(scores: MatrixLike, relevance: MatrixLike): number {
-  return meanOverQueries(
-    'meanReciprocalRank',
-    scores,
-    relevance,
-    ranked => 1 / (1 + ranked.findIndex(value => value > 0)),
-  )
+  return meanOverQueries('meanReciprocalRank', scores, relevance, ({ ranks }) => 1 / (1 + ranks[0]))
 }
 
 /** How a grade counts in nDCG: itself, or 2^grade - 1. */
@@ -167,14 +168,12 @@ export function ndcgAtK(scores: MatrixLike, grades: MatrixLike, k: number, gain:
       throw new RangeError(`ndcgAtK: grade ${i} is ${grades.data[i]}; grades must not be negative`)
   }
   const gained = gain === 'linear' ? (grade: number) => grade : (grade: number) => 2 ** grade - 1
-  const discounted = (ranked: Float64Array) =>
-    ranked.subarray(0, k).reduce((sum, grade, rank) => sum + gained(grade) / Math.log2(rank + 2), 0)
-  return meanOverQueries(
-    'ndcgAtK',
-    scores,
-    grades,
-    ranked => discounted(ranked) / discounted(ranked.slice().sort().reverse()),
-  )
+  const cumulated = (ranks: readonly number[], sorted: readonly number[]) =>
+    sorted.reduce((sum, grade, i) => (ranks[i] < k ? sum + gained(grade) / Math.log2(ranks[i] + 2) : sum), 0)
+  return meanOverQueries('ndcgAtK', scores, grades, items => {
+    const best = [...items.grades].sort((a, b) => b - a)
+    return cumulated(items.ranks, items.grades) / cumulated([...best.keys()], best)
+  })
 }
 
 /**

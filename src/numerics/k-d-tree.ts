@@ -13,8 +13,15 @@ export interface Neighbours {
   readonly squaredDistances: Float64Array
 }
 
+/** What a search hands points to: all those no farther than `limit`, which may shrink meanwhile, and perhaps others. */
+interface Collector {
+  readonly limit: number
+  offer(index: number, squaredDistance: number): void
+}
+
 /** Keeps the k best of what it is offered, sorted by (squared distance, index). */
-export class NearestList {
+export class NearestList implements Collector {
+  limit = Infinity
   private count = 0
 
   /**
@@ -26,30 +33,40 @@ export class NearestList {
     private readonly squaredDistances: Float64Array,
   ) {}
 
-  /** What a further point must not exceed to be let in. */
-  get worst(): number {
-    return this.count < this.indices.length ? Infinity : this.squaredDistances[this.count - 1]
-  }
-
   offer(index: number, squaredDistance: number): void {
     const { indices, squaredDistances } = this
-    const goesBefore = (at: number) =>
-      squaredDistance < squaredDistances[at] || (squaredDistance === squaredDistances[at] && index < indices[at])
-    const full = this.count === indices.length
-    if (full && !goesBefore(this.count - 1)) return
-    if (!full) this.count++
+    const last = indices.length - 1
+    if (squaredDistance > this.limit || (squaredDistance === this.limit && index > indices[last])) return
+    if (this.count <= last) this.count++
     let at = this.count - 1
-    for (; at > 0 && goesBefore(at - 1); at--) {
+    for (; at > 0; at--) {
+      const before = squaredDistances[at - 1]
+      if (before < squaredDistance || (before === squaredDistance && indices[at - 1] < index)) break
       indices[at] = indices[at - 1]
-      squaredDistances[at] = squaredDistances[at - 1]
+      squaredDistances[at] = before
     }
     indices[at] = index
     squaredDistances[at] = squaredDistance
+    if (this.count > last) this.limit = squaredDistances[last]
+  }
+}
+
+/** Keeps all points of a closed ball. */
+class Ball implements Collector {
+  readonly inside: number[] = []
+
+  constructor(readonly limit: number) {}
+
+  offer(index: number, squaredDistance: number): void {
+    if (squaredDistance <= this.limit) this.inside.push(index)
   }
 }
 
 /**
  * A k-d tree (Bentley 1975) over points of few dimensions: exact nearest neighbours and balls, ties by ascending index.
+ *
+ * Own code, because npm's trees of any dimension leave ties to chance, and the one that is maintained (thi.ng/geom-accel)
+ * shares a buffer between trees, so that a 3-D tree misses neighbours once a 5-D one was queried.
  *
  * Each node splits the axis of widest spread at the median. Beyond about sixteen dimensions a scan is faster:
  * `nearestNeighbours` chooses.
@@ -141,30 +158,24 @@ export class KdTree {
     return sum
   }
 
-  /** Calls `visit` for every point whose squared distance may be at most `bound()`, near sides first. */
-  private search(
-    start: number,
-    end: number,
-    query: Float64Array,
-    bound: () => number,
-    visit: (index: number, squaredDistance: number) => void,
-  ): void {
+  /** Offers every point of order[start, end) that may lie within the limit, near sides first. */
+  private search(start: number, end: number, query: Float64Array, collector: Collector): void {
+    const { order } = this
     if (end - start <= leafSize) {
-      for (let at = start; at < end; at++) visit(this.order[at], this.squaredDistance(this.order[at], query))
+      for (let at = start; at < end; at++) collector.offer(order[at], this.squaredDistance(order[at], query))
       return
     }
     const middle = (start + end) >>> 1
-    const splitting = this.order[middle]
+    const splitting = order[middle]
     const axis = this.axes[middle]
     const offset = query[axis] - this.coordinates[splitting * this.dimension + axis]
-    const leftFirst = offset < 0
-    if (leftFirst) this.search(start, middle, query, bound, visit)
-    else this.search(middle + 1, end, query, bound, visit)
-    visit(splitting, this.squaredDistance(splitting, query))
-    // "At most", not "below": a point just as far may still win by its lower index.
-    if (offset * offset > bound()) return
-    if (leftFirst) this.search(middle + 1, end, query, bound, visit)
-    else this.search(start, middle, query, bound, visit)
+    if (offset < 0) this.search(start, middle, query, collector)
+    else this.search(middle + 1, end, query, collector)
+    collector.offer(splitting, this.squaredDistance(splitting, query))
+    // "Above", not "at least": a point just as far may still win by its lower index.
+    if (offset * offset > collector.limit) return
+    if (offset < 0) this.search(middle + 1, end, query, collector)
+    else this.search(start, middle, query, collector)
   }
 
   private checkQueries(method: string, queries: MatrixLike): void {
@@ -191,13 +202,7 @@ export class KdTree {
     for (let i = 0; i < queries.rows; i++) {
       for (let axis = 0; axis < this.dimension; axis++) query[axis] = queries.data[i * this.dimension + axis]
       const best = new NearestList(indices.subarray(i * k, (i + 1) * k), squaredDistances.subarray(i * k, (i + 1) * k))
-      this.search(
-        0,
-        this.size,
-        query,
-        () => best.worst,
-        (index, squared) => best.offer(index, squared),
-      )
+      this.search(0, this.size, query, best)
     }
     return { k, indices, squaredDistances }
   }
@@ -211,17 +216,8 @@ export class KdTree {
   within(query: ArrayLike<number>, radius: number): Int32Array {
     this.checkQueries('KdTree.within', { rows: 1, cols: query.length, data: query })
     if (!(radius >= 0)) throw new RangeError(`KdTree.within: radius is ${radius}; it must be at least 0`)
-    const bound = radius * radius
-    const found: number[] = []
-    this.search(
-      0,
-      this.size,
-      Float64Array.from(query),
-      () => bound,
-      (index, squared) => {
-        if (squared <= bound) found.push(index)
-      },
-    )
-    return Int32Array.from(found).sort()
+    const ball = new Ball(radius * radius)
+    this.search(0, this.size, Float64Array.from(query), ball)
+    return Int32Array.from(ball.inside).sort()
   }
 }

@@ -24,14 +24,17 @@ export function nearestNeighbours(points: MatrixLike, queries: MatrixLike, k: nu
   if (queries.cols !== d) {
     throw new RangeError(`nearestNeighbours: queries have ${queries.cols} coordinates but the points have ${d}`)
   }
+  const coordinates = Float64Array.from(points.data)
+  const query = new Float64Array(d)
   const indices = new Int32Array(queries.rows * k)
   const squaredDistances = new Float64Array(queries.rows * k)
   for (let i = 0; i < queries.rows; i++) {
+    for (let axis = 0; axis < d; axis++) query[axis] = queries.data[i * d + axis]
     const best = new NearestList(indices.subarray(i * k, (i + 1) * k), squaredDistances.subarray(i * k, (i + 1) * k))
     for (let j = 0; j < points.rows; j++) {
       let sum = 0
       for (let axis = 0; axis < d; axis++) {
-        const difference = points.data[j * d + axis] - queries.data[i * d + axis]
+        const difference = coordinates[j * d + axis] - query[axis]
         sum += difference * difference
       }
       best.offer(j, sum)

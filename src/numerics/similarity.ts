@@ -20,13 +20,13 @@ function checkPairedSamples(operation: string, x: MatrixLike, y: MatrixLike): vo
   }
 }
 
-function normalised(operation: string, cross: number, ofX: number, ofY: number): number {
-  if (ofX === 0 || ofY === 0) {
-    throw new RangeError(
-      `${operation}: ${ofX === 0 ? 'x' : 'y'} is the same for every sample, so similarity is undefined`,
-    )
+/** Centring a constant leaves rounding errors of about 1e-16 of it; a real difference is far larger. */
+const constantShare = 1e-12
+
+function checkVaries(operation: string, name: string, centred: Matrix, original: MatrixLike): void {
+  if (innerProduct(centred, centred) <= constantShare ** 2 * innerProduct(original, original)) {
+    throw new RangeError(`${operation}: ${name} is the same for every sample, so similarity is undefined`)
   }
-  return cross / Math.sqrt(ofX * ofY)
 }
 
 /** X^T Y or, if samples are fewer than features, the Gram matrices that give the same norms for less. */
@@ -51,11 +51,13 @@ export function linearCka(x: MatrixLike, y: MatrixLike): number {
   checkPairedSamples('linearCka', x, y)
   const xc = centreColumns(x)
   const yc = centreColumns(y)
-  return normalised('linearCka', crossNorm(xc, yc), crossNorm(xc, xc), crossNorm(yc, yc))
+  checkVaries('linearCka', 'x', xc, x)
+  checkVaries('linearCka', 'y', yc, y)
+  return crossNorm(xc, yc) / Math.sqrt(crossNorm(xc, xc) * crossNorm(yc, yc))
 }
 
-/** H K H with K_ij = exp(-||x_i - x_j||^2 / (2 sigma^2)) and H = I - 1/n. */
-function centredRbfKernel({ rows: n, cols: d, data }: MatrixLike, sigma: number): Matrix {
+/** K_ij = exp(-||x_i - x_j||^2 / (2 sigma^2)). */
+function rbfKernel({ rows: n, cols: d, data }: MatrixLike, sigma: number): Matrix {
   const kernel = matrix(n, n)
   for (let i = 0; i < n; i++) {
     for (let j = 0; j < n; j++) {
@@ -64,8 +66,11 @@ function centredRbfKernel({ rows: n, cols: d, data }: MatrixLike, sigma: number)
       kernel.data[i * n + j] = Math.exp(-distance / (2 * sigma * sigma))
     }
   }
-  return centreColumns(transpose(centreColumns(kernel)))
+  return kernel
 }
+
+/** H K H with H = I - 1/n. */
+const doublyCentred = (kernel: Matrix): Matrix => centreColumns(transpose(centreColumns(kernel)))
 
 /**
  * Centred kernel alignment with Gaussian kernels exp(-d^2 / (2 sigma^2)): HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L)) with the
@@ -83,7 +88,9 @@ export function rbfCka(x: MatrixLike, y: MatrixLike, sigma: number | readonly [n
   for (const width of [sigmaX, sigmaY]) {
     if (!(width > 0)) throw new RangeError(`rbfCka: sigma is ${width}; it must be above 0`)
   }
-  const k = centredRbfKernel(x, sigmaX)
-  const l = centredRbfKernel(y, sigmaY)
-  return normalised('rbfCka', innerProduct(k, l), innerProduct(k, k), innerProduct(l, l))
+  const [kernelX, kernelY] = [rbfKernel(x, sigmaX), rbfKernel(y, sigmaY)]
+  const [k, l] = [doublyCentred(kernelX), doublyCentred(kernelY)]
+  checkVaries('rbfCka', 'x', k, kernelX)
+  checkVaries('rbfCka', 'y', l, kernelY)
+  return innerProduct(k, l) / Math.sqrt(innerProduct(k, k) * innerProduct(l, l))
 }

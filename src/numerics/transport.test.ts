@@ -195,6 +195,9 @@ describe('centred kernel alignment', () => {
 
   it('refuses constant features and samples that do not pair', () => {
     expect(() => linearCka(matrix(3, 1), matrix(3, 1, [1, 2, 3]))).toThrow('x is the same for every sample')
+    const tenths = matrix(3, 1, [0.1, 0.1, 0.1])
+    expect(() => linearCka(matrix(3, 1, [1, 2, 3]), tenths)).toThrow('y is the same for every sample')
+    expect(() => rbfCka(tenths, matrix(3, 1, [1, 2, 3]), 1)).toThrow('x is the same for every sample')
     expect(() => linearCka(matrix(3, 1), matrix(2, 1))).toThrow('x is 3x1 and y is 2x1')
     expect(() => rbfCka(matrix(2, 1, [0, 1]), matrix(2, 1, [0, 1]), 0)).toThrow('sigma is 0')
   })
