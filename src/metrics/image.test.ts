@@ -72,6 +72,7 @@ describe('image similarity', () => {
       ),
     ).toThrow('the images are 2x13x14 and 2x13x13')
     expect(() => psnr({ ...a, data: [1] }, a)).toThrow('an image of 2x13x14 has 1 values')
+    expect(() => ssim(a, a, { sigma: 0 })).toThrow('sigma is 0')
     const small = image(1, 10, 20, () => 0)
     expect(() => ssim(small, small)).toThrow('10x20, smaller than the window of 11 pixels')
   })

@@ -86,6 +86,7 @@ function blur(plane: Float64Array, height: number, width: number, taps: Float64A
  */
 export function ssim(a: ImagePlanes, b: ImagePlanes, { peak = 1, sigma = 1.5 }: SsimOptions = {}): number {
   checkImages('ssim', a, b)
+  if (!(sigma > 0)) throw new RangeError(`ssim: sigma is ${sigma}; it must be above 0`)
   const { channels, height, width } = a
   const taps = gaussianTaps(sigma)
   if (Math.min(height, width) < taps.length) {
