@@ -28,6 +28,8 @@ export type OnnxAttribute =
 export interface OnnxSubgraph {
   readonly inputs: readonly Tensor[]
   readonly outputs: readonly Tensor[]
+  /** Leaves of the body that stand for values of the graph around it, with the names of those values. */
+  readonly captures?: readonly (readonly [Tensor, string])[]
 }
 
 /** What a primitive writes ONNX nodes with. Names returned are ONNX value names. */

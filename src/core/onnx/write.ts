@@ -182,7 +182,7 @@ class GraphWriter implements Lowering {
       else copies.push([value, name])
     }
     for (const node of this.#nodes) {
-      node.input = node.input.map(name => renamed.get(name) ?? name)
+      renameReads(node, renamed)
       node.output = node.output.map(name => renamed.get(name) ?? name)
     }
     for (const [value, name] of copies) this.#push('Identity', [renamed.get(value) ?? value], [name])
@@ -283,12 +283,20 @@ class GraphWriter implements Lowering {
     return create(AttributeProtoSchema, { name, type: AttributeType.GRAPH, g: this.#subgraph(value.graph) })
   }
 
-  #subgraph({ inputs, outputs }: OnnxSubgraph): GraphProto {
+  #subgraph({ inputs, outputs, captures = [] }: OnnxSubgraph): GraphProto {
     const named = inputs.map((tensor): NamedTensor => ({ name: this.#fresh(), tensor }))
-    const writer = new GraphWriter(this.opset, this.contributed, this.device, named, this.shared)
+    const outer = captures.map(([tensor, name]): NamedTensor => ({ name, tensor }))
+    const writer = new GraphWriter(this.opset, this.contributed, this.device, [...named, ...outer], this.shared)
+    writer.#batchSource ??= this.#batchSource
     const results = outputs.map((tensor): NamedTensor => ({ name: this.#fresh(), tensor }))
     return writer.write(topologicalOrder(outputs), named, results)
   }
+}
+
+/** Loop bodies read values of the graph around them by name, too. */
+function renameReads(node: NodeProto, renamed: ReadonlyMap<string, string>): void {
+  node.input = node.input.map(name => renamed.get(name) ?? name)
+  for (const { g } of node.attribute) for (const inner of g?.node ?? []) renameReads(inner, renamed)
 }
 
 const isLittleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1
