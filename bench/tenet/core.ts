@@ -1,4 +1,14 @@
-import { allocate, compile, matmul, type Tensor, Variable, vjp } from '../../src/core/index.ts'
+import {
+  allocate,
+  compile,
+  embedding,
+  matmul,
+  resize,
+  softmax,
+  type Tensor,
+  Variable,
+  vjp,
+} from '../../src/core/index.ts'
 import type { BenchCase } from '../cases/case.ts'
 import type { Runnable } from '../conversation.ts'
 import { cotangentSeed, markOf, sampleValues, uniformValues } from '../samples.ts'
@@ -7,6 +17,9 @@ type Operation = (attributes: BenchCase['attributes'], ...operands: Tensor[]) =>
 
 const operations: Readonly<Record<string, Operation>> = {
   matmul: ({ transposeB }, left, right) => matmul(left, right, { transposeB: transposeB === true }),
+  softmax: (_, x) => softmax(x),
+  gather: (_, table, ids) => embedding(table, ids),
+  resize: ({ size }, x) => resize(x, { size: Number(size), mode: 'linear' }),
 }
 
 /** Operands, results and gradients stay in variables, as they would inside a training step. */
