@@ -18,6 +18,7 @@ export {
   asTensor,
   collectWrites,
   constant,
+  constantData,
   type NestedNumbers,
   Node,
   placeholder,
