@@ -1,13 +1,31 @@
+import { activationReaders } from './activation.ts'
 import { constantReaders } from './constants.ts'
+import { controlReaders } from './control.ts'
 import { elementwiseReaders } from './elementwise.ts'
+import { indexingReaders } from './indexing.ts'
 import { layoutReaders } from './layout.ts'
+import { lossReaders } from './loss.ts'
 import { matmulReaders } from './matmul.ts'
 import type { OperatorReader } from './node-reader.ts'
+import { optimizerReaders } from './optimizer.ts'
+import { quantizeReaders } from './quantize.ts'
 import { reduceReaders } from './reduce.ts'
+import { signalReaders } from './signal.ts'
 
 /** Every operator that is read, by its key (see `operatorKey`). */
 export const operators: ReadonlyMap<string, OperatorReader> = new Map(
-  [constantReaders, elementwiseReaders, layoutReaders, matmulReaders, reduceReaders].flatMap(readers =>
-    Object.entries(readers),
-  ),
+  [
+    activationReaders,
+    constantReaders,
+    controlReaders,
+    elementwiseReaders,
+    indexingReaders,
+    layoutReaders,
+    lossReaders,
+    matmulReaders,
+    optimizerReaders,
+    quantizeReaders,
+    reduceReaders,
+    signalReaders,
+  ].flatMap(readers => Object.entries(readers)),
 )

@@ -1,0 +1,97 @@
+import {
+  add,
+  at,
+  broadcastTo,
+  cast,
+  concat,
+  gather,
+  gatherNd,
+  type Index,
+  less,
+  mul,
+  reshape,
+  scatter,
+  scatterAdd,
+  sum,
+  takeAlongAxis,
+  where,
+} from '../../ops/index.ts'
+import { formatShape, normalizeAxis, requireConcrete, sizeOf } from '../../shape.ts'
+import { constant, type Tensor } from '../../tensor.ts'
+import type { NodeReader, OperatorReaders } from './node-reader.ts'
+import { scatterReduce } from './scatter-reduce.ts'
+
+type Reduction = 'none' | 'add' | 'mul' | 'max' | 'min'
+
+const reductionOf = (node: NodeReader): Reduction =>
+  node.choice<Reduction>('reduction', 'none', ['none', 'add', 'mul', 'max', 'min'])
+
+/** Takes elements; axes on which the indices are shorter than x read its beginning. */
+function gatherElements(node: NodeReader): Tensor {
+  const x = node.input(0)
+  const indices = node.input(1)
+  const axis = normalizeAxis(node.op, node.int('axis', 0), x.rank)
+  if (indices.rank !== x.rank)
+    throw new Error(`${formatShape(x.shape)} and indices ${formatShape(indices.shape)} differ in rank`)
+  const begun = x.shape.map((dim, i): Index => (i === axis || dim === indices.shape[i] ? null : [0, indices.shape[i]]))
+  return takeAlongAxis(at(x, ...begun), indices, axis)
+}
+
+function scatterElements(node: NodeReader): Tensor {
+  const x = node.input(0)
+  const [indices, updates] = [node.input(1), node.input(2)]
+  const axis = normalizeAxis(node.op, node.int('axis', 0), x.rank)
+  if (indices.rank !== x.rank || String(indices.shape) !== String(updates.shape))
+    throw new Error(
+      `indices ${formatShape(indices.shape)} and updates ${formatShape(updates.shape)} do not fit ${formatShape(x.shape)}`,
+    )
+  return scatterInto(x, indices, updates, axis, reductionOf(node))
+}
+
+function scatterInto(x: Tensor, indices: Tensor, updates: Tensor, axis: number, reduction: Reduction): Tensor {
+  // Axes on which the indices are shorter: only the beginning of x is written.
+  const short = x.shape.findIndex((dim, i) => i !== axis && dim !== indices.shape[i])
+  if (short >= 0) {
+    const cut = indices.shape[short]
+    requireConcrete('scatter', [x.shape[short], cut])
+    if (cut > x.shape[short]) throw new Error(`indices ${formatShape(indices.shape)} exceed ${formatShape(x.shape)}`)
+    const part = (from: number, to: number): Tensor =>
+      at(x, ...x.shape.map((_, i): Index => (i === short ? [from, to] : null)))
+    const begun = scatterInto(part(0, cut), indices, updates, axis, reduction)
+    return concat([begun, part(cut, x.shape[short])], short)
+  }
+  if (reduction === 'none') return scatter(x, indices, updates, axis)
+  if (reduction === 'add') return scatterAdd(x, indices, updates, axis)
+  return scatterReduce(x, indices, updates, axis, reduction)
+}
+
+/** Writes slices at tuples of indices: the indexed axes are flattened into one and written as rows. */
+function scatterNd(node: NodeReader): Tensor {
+  const x = node.input(0)
+  const [tuples, updates] = [cast(node.input(1), 'i64'), node.input(2)]
+  const depth = tuples.shape[tuples.rank - 1]
+  if (!(depth >= 1 && depth <= x.rank)) throw new Error(`tuples of ${depth} indices do not fit ${formatShape(x.shape)}`)
+  const sizes = x.shape.slice(0, depth)
+  requireConcrete(node.op, sizes)
+  const expected = [...tuples.shape.slice(0, -1), ...x.shape.slice(depth)]
+  if (String(expected) !== String(updates.shape))
+    throw new Error(`updates are ${formatShape(updates.shape)}, expected ${formatShape(expected)}`)
+  const strides = integers(sizes.map((_, i) => sizeOf(sizes.slice(i + 1))))
+  const wrapped = where(less(tuples, 0), add(tuples, integers(sizes)), tuples)
+  const count = sizeOf(tuples.shape.slice(0, -1))
+  const inner = sizeOf(x.shape.slice(depth))
+  const rows = broadcastTo(reshape(sum(mul(wrapped, strides), -1), [count, 1]), [count, inner])
+  const lines = reshape(x, [sizeOf(sizes), inner])
+  return reshape(scatterInto(lines, rows, reshape(updates, [count, inner]), 0, reductionOf(node)), x.shape)
+}
+
+const integers = (values: readonly number[]): Tensor => constant(BigInt64Array.from(values, BigInt), [values.length])
+
+export const indexingReaders: OperatorReaders = {
+  Gather: node => gather(node.input(0), node.input(1), node.int('axis', 0)),
+  GatherElements: gatherElements,
+  GatherND: node => gatherNd(node.input(0), node.input(1), node.int('batch_dims', 0)),
+  Scatter: scatterElements,
+  ScatterElements: scatterElements,
+  ScatterND: scatterNd,
+}
