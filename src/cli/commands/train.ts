@@ -24,6 +24,7 @@ interface TrainFlags {
   readonly resume: boolean
   readonly device?: string
   readonly checkpointSeconds?: number
+  readonly checkpointBatches?: number
   readonly open: boolean
   readonly json: boolean
 }
@@ -50,6 +51,7 @@ export function addTrain(program: Command): void {
     .option('--no-augment', 'train on the pictures as they are')
     .option('--resume', 'continue from the folder’s last checkpoint', false)
     .option('--checkpoint-seconds <n>', 'seconds between checkpoints (default: 30)', realNumber(0))
+    .option('--checkpoint-batches <n>', 'batches between checkpoints, instead of seconds', wholeNumber(1))
     .option('--device <name>', 'see `tenet devices`')
     .option('--open', 'show the report in the browser', false)
     .option('--json', 'print one JSON document', false)
