@@ -14,8 +14,11 @@ export interface Device {
   readonly name: string
   readonly runtime: Runtime
   readonly options: InferenceSession.SessionOptions
-  /** True when variables written by a step stay in the device's memory between steps. */
-  readonly keepsVariables: boolean
+  /**
+   * How a step writes variables: `inPlace`, straight into their back buffers; `returned`, as new arrays; `onDevice`, into
+   * the device's memory, where they stay between steps.
+   */
+  readonly variables: 'inPlace' | 'returned' | 'onDevice'
 }
 
 /** A device as `tenet devices` lists it. */

@@ -28,7 +28,8 @@ async function load(name: string): Promise<Device> {
   return {
     name,
     runtime: ort as unknown as Runtime,
-    keepsVariables: name === 'webgpu',
+    // The WebAssembly runtime fills outputs in its own heap, never in the arrays it is given.
+    variables: name === 'webgpu' ? 'onDevice' : 'returned',
     options: {
       executionProviders: name === 'webgpu' ? ['webgpu', 'wasm'] : ['wasm'],
       graphOptimizationLevel: 'all',

@@ -28,7 +28,7 @@ function open(name: string): Device {
   const device: Device = {
     name,
     runtime: runtime(),
-    keepsVariables: false,
+    variables: 'inPlace',
     options: {
       executionProviders: name === 'cpu' ? ['cpu'] : [name, 'cpu'],
       graphOptimizationLevel: 'all',

@@ -76,13 +76,14 @@ export class Program {
       [...named('out', simple.slice(0, outputs.length)), ...named('write', simple.slice(outputs.length))],
       { device: device.name },
     )
-    const keep = device.keepsVariables
-      ? {
-          preferredOutputLocation: Object.fromEntries(
-            named('write', [...writes.values()]).map(({ name }) => [name, 'gpu-buffer' as const]),
-          ),
-        }
-      : {}
+    const keep =
+      device.variables === 'onDevice'
+        ? {
+            preferredOutputLocation: Object.fromEntries(
+              named('write', [...writes.values()]).map(({ name }) => [name, 'gpu-buffer' as const]),
+            ),
+          }
+        : {}
     const session = await device.runtime.InferenceSession.create(bytes, {
       ...device.options,
       ...keep,
@@ -109,7 +110,7 @@ export class Program {
 
   async #run(values: readonly HostTensor[]): Promise<HostTensor[]> {
     const { inputs, outputs, writes, variables, constants } = this.#parts
-    const { runtime, keepsVariables } = this.#device
+    const { runtime, variables: how } = this.#device
     const feeds: Record<string, OrtTensor> = {}
     const used = new Set(this.#session.inputNames)
     inputs.forEach((input, i) => {
@@ -127,13 +128,14 @@ export class Program {
       fetches[`out${i}`] = null
     })
     writes.forEach((variable, i) => {
-      fetches[`write${i}`] = keepsVariables
-        ? null
-        : wrap(runtime, variable.backBuffer(), variable.shape as number[], variable.dtype)
+      fetches[`write${i}`] =
+        how !== 'inPlace' ? null : wrap(runtime, variable.backBuffer(), variable.shape as number[], variable.dtype)
     })
     const results = await this.#session.run(feeds, fetches)
     writes.forEach((variable, i) => {
-      if (keepsVariables) this.#keep(variable, results[`write${i}`] as OrtTensor)
+      const result = results[`write${i}`] as OrtTensor
+      if (how === 'onDevice') this.#keep(variable, result)
+      else if (how === 'returned') variable.set(result.data as HostData)
       else variable.swap()
     })
     return outputs.map((output, i) => {
