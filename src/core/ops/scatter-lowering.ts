@@ -1,8 +1,11 @@
-import { allocate, type DType } from '../dtype.ts'
+import { type DType, fromNumbers } from '../dtype.ts'
 import { onnxType } from '../onnx/types.ts'
 import type { Lowering } from '../primitive.ts'
 
-/** Blocks to add up: `updates` is [batch, before, picked, after], places are [batch, picked], the result [batch, before, size, after]. */
+/** How blocks that meet in one place are combined, and what the place holds without any. */
+const initialOf = { add: 0, max: Number.NEGATIVE_INFINITY } as const
+
+/** Blocks to combine: `updates` is [batch, before, picked, after], places are [batch, picked], the result [batch, before, size, after]. */
 export interface BlockScatter {
   readonly batch: number
   readonly before: number
@@ -10,8 +13,10 @@ export interface BlockScatter {
   readonly after: number
   readonly size: number
   readonly dtype: DType
-  /** True when no two places are known to be equal. */
+  /** True when all places are known to differ. */
   readonly distinct: boolean
+  /** Default `add`; `max` is for floats and needs opset 18. */
+  readonly reduction?: keyof typeof initialOf
 }
 
 /**
@@ -28,8 +33,11 @@ const GROUP_COLUMNS = 32
 
 const exact = { allowzero: { int: 1 } } as const
 
-const zeros = (to: Lowering, shape: readonly number[], dtype: DType): string =>
-  to.emit('ConstantOfShape', [to.shape(shape)], { value: { tensor: { data: allocate(dtype, 1), shape: [1], dtype } } })
+/** A table of what places hold before anything is combined into them. */
+function emptyTable(to: Lowering, shape: readonly number[], dtype: DType, reduction: keyof typeof initialOf): string {
+  const data = fromNumbers(dtype, [initialOf[reduction]])
+  return to.emit('ConstantOfShape', [to.shape(shape)], { value: { tensor: { data, shape: [1], dtype } } })
+}
 
 const sizesOf = (total: number, part: number): number[] =>
   Array.from({ length: Math.ceil(total / part) }, (_, i) => Math.min(part, total - i * part))
@@ -37,21 +45,16 @@ const sizesOf = (total: number, part: number): number[] =>
 const split = (to: Lowering, value: string, sizes: readonly number[], axis: number): string[] =>
   sizes.length === 1 ? [value] : to.emitMany('Split', [value, to.ints(sizes)], sizes.length, { axis: { int: axis } })
 
-/** Adds rows [rows, width] into zeros [size, width] at `places` [rows, 1], never two threads into one row. */
-function addRows(
+/** Combines rows [rows, width] into a table [size, width] at `places` [rows, 1], never two threads into one row. */
+function combineRows(
   to: Lowering,
   updates: string,
   places: string,
-  {
-    rows,
-    width,
-    size,
-    dtype,
-    distinct,
-  }: { rows: number; width: number; size: number; dtype: DType; distinct: boolean },
+  [rows, width]: readonly [number, number],
+  size: number,
+  { dtype, distinct, reduction = 'add' }: BlockScatter,
 ): string {
-  const reduction = { reduction: { string: 'add' } }
-  if (distinct) return to.emit('ScatterND', [zeros(to, [size, width], dtype), places, updates])
+  if (distinct) return to.emit('ScatterND', [emptyTable(to, [size, width], dtype, reduction), places, updates])
   const parts = Math.ceil((rows * width) / SERIAL_ELEMENTS)
   // A large table is cut into groups of columns, each of which is copied once; a small one is passed along a chain.
   const groups = size * width > CHEAP_COPY ? Math.max(1, Math.min(parts, Math.floor(width / GROUP_COLUMNS))) : 1
@@ -60,8 +63,9 @@ function addRows(
   const stepPlaces = split(to, places, steps, 0)
   const tables = split(to, updates, columns, 1).map((group, i) =>
     split(to, group, steps, 0).reduce(
-      (table, part, step) => to.emit('ScatterND', [table, stepPlaces[step], part], reduction),
-      zeros(to, [size, columns[i]], dtype),
+      (table, part, step) =>
+        to.emit('ScatterND', [table, stepPlaces[step], part], { reduction: { string: reduction } }),
+      emptyTable(to, [size, columns[i]], dtype, reduction),
     ),
   )
   return tables.length === 1 ? tables[0] : to.emit('Concat', tables, { axis: { int: 1 } })
@@ -74,35 +78,36 @@ function fromStart(to: Lowering, places: string, size: number): string {
 }
 
 /** ScatterElements spells every element out: slow, but sizes may be symbolic. */
-function addElements(
+function combineElements(
   to: Lowering,
   updates: string,
   places: string,
-  { batch, before, picked, after, size, dtype }: BlockScatter,
+  { batch, before, picked, after, size, dtype, reduction = 'add' }: BlockScatter,
 ): string {
   const shape = to.shape([batch, before, picked, after])
   const each = to.emit('Reshape', [places, to.shape([batch, 1, picked, 1])], exact)
-  const table = zeros(to, [batch, before, size, after], dtype)
+  const table = emptyTable(to, [batch, before, size, after], dtype, reduction)
   return to.emit(
     'ScatterElements',
     [table, to.emit('Expand', [each, shape]), to.emit('Reshape', [updates, shape], exact)],
     {
       axis: { int: 2 },
-      reduction: { string: 'add' },
+      reduction: { string: reduction },
     },
   )
 }
 
 /**
- * Writes the nodes that add blocks into zeros, repeated places adding up.
+ * Writes the nodes that combine blocks into an empty table, repeated places too.
  * @param updates value name, elements in the order [batch, before, picked, after]
  * @param places value name, int64
  * @returns value name; elements in the order [batch, before, size, after], in whatever shape
  */
 export function lowerBlockScatter(to: Lowering, updates: string, places: string, blocks: BlockScatter): string {
-  const { batch, before, picked, after, size, dtype, distinct } = blocks
-  if (Math.min(batch, before, picked, after, size) < 0) return addElements(to, updates, places, blocks)
-  if (batch * before * picked * after === 0 || size === 0) return zeros(to, [batch * before, size, after], dtype)
+  const { batch, before, picked, after, size, dtype, reduction = 'add' } = blocks
+  if (Math.min(batch, before, picked, after, size) < 0) return combineElements(to, updates, places, blocks)
+  if (batch * before * picked * after === 0 || size === 0)
+    return emptyTable(to, [batch * before, size, after], dtype, reduction)
   const lines = batch * before
   if (before > 1 && after < 8 && batch === 1) {
     // Many short rows under the same places: one long row each after exchanging the axes.
@@ -111,7 +116,7 @@ export function lowerBlockScatter(to: Lowering, updates: string, places: string,
     })
     const rows = to.emit('Reshape', [turned, to.ints([picked, before * after])])
     const column = to.emit('Reshape', [places, to.ints([picked, 1])])
-    const table = addRows(to, rows, column, { rows: picked, width: before * after, size, dtype, distinct })
+    const table = combineRows(to, rows, column, [picked, before * after], size, blocks)
     return to.emit('Transpose', [to.emit('Reshape', [table, to.ints([size, before, after])])], {
       perm: { ints: [1, 0, 2] },
     })
@@ -128,7 +133,7 @@ export function lowerBlockScatter(to: Lowering, updates: string, places: string,
     column = to.emit('Add', [local, starts])
   }
   column = to.emit('Reshape', [column, to.ints([lines * picked, 1])])
-  return addRows(to, rows, column, { rows: lines * picked, width: after, size: lines * size, dtype, distinct })
+  return combineRows(to, rows, column, [lines * picked, after], lines * size, blocks)
 }
 
 /** `value` as int64. */
