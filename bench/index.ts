@@ -16,6 +16,7 @@ interface Options {
   readonly json?: boolean
   readonly filter?: RegExp
   readonly peers: readonly string[]
+  readonly profile?: boolean
   readonly rounds: number
   readonly seconds: number
 }
@@ -55,6 +56,9 @@ function installJavaScriptPeers(): void {
   }
 }
 
+const chosenCases = (suite: string, filter?: RegExp): BenchCase[] =>
+  suites[suite].filter(({ name }) => filter?.test(name) ?? true)
+
 /** PyTorch comes first, where it is present, so that everyone's values are compared with its. */
 async function bench(suite: string, options: Options): Promise<Report> {
   if (options.peers.some(name => name !== 'torch')) installJavaScriptPeers()
@@ -64,7 +68,7 @@ async function bench(suite: string, options: Options): Promise<Report> {
   const gemmGflops = await measureGemmRate()
   process.stderr.write(`this machine's matrix products: ${gemmGflops.toFixed(0)} GFLOP/s\n`)
 
-  const cases = suites[suite].filter(({ name }) => options.filter?.test(name) ?? true)
+  const cases = chosenCases(suite, options.filter)
   const race = new Race(
     present.map(({ command }) => command),
     { rounds: options.rounds, secondsPerRound: options.seconds },
@@ -82,6 +86,15 @@ async function bench(suite: string, options: Options): Promise<Report> {
   return { suite, machine: describeMachine(), gemmGflops, contestants, results }
 }
 
+async function profileCases(suite: string, { filter, json }: Options): Promise<void> {
+  const { formatProfile, profile } = await import('./tenet/profile.ts')
+  for (const benchCase of chosenCases(suite, filter)) {
+    const times = await profile(benchCase)
+    const text = json ? JSON.stringify({ name: benchCase.name, nodes: times }) : formatProfile(times)
+    process.stdout.write(json ? `${text}\n` : `${benchCase.name} ${benchCase.shape}\n${text}\n`)
+  }
+}
+
 const program = new Command('bench')
   .description('Race Tenet against PyTorch, TensorFlow.js and jax-js on the same numbers in the same run.')
   .argument('<suite>', Object.keys(suites).join(' or '))
@@ -90,6 +103,7 @@ const program = new Command('bench')
   .option('--peers <names>', 'comma-separated, or none', peerNames, Object.keys(peers))
   .option('--rounds <count>', 'rounds of turns', positive, 5)
   .option('--seconds <time>', 'seconds of each turn', positive, 0.4)
+  .option('--profile', 'show where Tenet spends its time, by ONNX node, instead of racing')
   .addHelpText(
     'after',
     '\nExamples:\n  npm run bench -- core\n  npm run bench -- train --filter vit --peers torch --json',
@@ -97,6 +111,7 @@ const program = new Command('bench')
   .action(async (suite: string, options: Options) => {
     if (!(suite in suites))
       program.error(`no suite is named ${suite}; choose from ${Object.keys(suites).join(', ')}`, { exitCode: 2 })
+    if (options.profile) return profileCases(suite, options)
     const report = await bench(suite, options)
     process.stdout.write(`${options.json ? JSON.stringify(report, undefined, 2) : formatTable(report)}\n`)
   })

@@ -3,6 +3,7 @@ import {
   compile,
   embedding,
   matmul,
+  type ProgramOptions,
   resize,
   softmax,
   type Tensor,
@@ -10,8 +11,8 @@ import {
   vjp,
 } from '../../src/core/index.ts'
 import type { BenchCase } from '../cases/case.ts'
-import type { Runnable } from '../conversation.ts'
 import { cotangentSeed, markOf, sampleValues, uniformValues } from '../samples.ts'
+import type { TenetRunnable } from './runnable.ts'
 
 type Operation = (attributes: BenchCase['attributes'], ...operands: Tensor[]) => Tensor
 
@@ -23,7 +24,7 @@ const operations: Readonly<Record<string, Operation>> = {
 }
 
 /** Operands, results and gradients stay in variables, as they would inside a training step. */
-export async function prepareCore(benchCase: BenchCase): Promise<Runnable> {
+export async function prepareCore(benchCase: BenchCase, options: ProgramOptions = {}): Promise<TenetRunnable> {
   const operation = operations[benchCase.op]
   if (operation === undefined) throw new Error(`no such operation: ${benchCase.op}`)
   const operands = benchCase.inputs.map(
@@ -38,12 +39,13 @@ export async function prepareCore(benchCase: BenchCase): Promise<Runnable> {
   const step = compile(() => {
     for (const [i, result] of results.entries()) result.assign(computed[i])
     return {}
-  })
-  const { compileSeconds } = await step.program()
+  }, options)
+  const program = await step.program()
   await step()
   return {
     marks: results.map(({ data }, position) => markOf(data as Float32Array, position)),
-    compileSeconds,
+    compileSeconds: program.compileSeconds,
+    program,
     async run() {
       await step()
     },

@@ -1,12 +1,12 @@
-import { compile, hostTensor, type Tensor, tensor, Variable, vjp } from '../../src/core/index.ts'
+import { compile, hostTensor, type ProgramOptions, type Tensor, tensor, Variable, vjp } from '../../src/core/index.ts'
 import { adamW, Optimizer } from '../../src/optim/index.ts'
 import type { BenchCase } from '../cases/case.ts'
-import type { Runnable } from '../conversation.ts'
 import { type Mark, sampleValues } from '../samples.ts'
 import { type Named, tenetLosses } from './models.ts'
+import type { TenetRunnable } from './runnable.ts'
 
 /** One compiled call a step: forward, backward, AdamW and running statistics. */
-export async function prepareTrain(benchCase: BenchCase): Promise<Runnable> {
+export async function prepareTrain(benchCase: BenchCase, options: ProgramOptions = {}): Promise<TenetRunnable> {
   const lossOf = tenetLosses[benchCase.op]
   if (lossOf === undefined) throw new Error(`no such model: ${benchCase.op}`)
   const parameters: Record<string, Variable> = {}
@@ -30,9 +30,9 @@ export async function prepareTrain(benchCase: BenchCase): Promise<Runnable> {
     const loss = lossOf(parameters, named, benchCase.attributes)
     optimizer.apply(vjp([loss], optimizer.parameters, [tensor(1)]))
     return loss
-  })
+  }, options)
   const values = batch.map((data, i) => hostTensor(data, shapes[i]))
-  const { compileSeconds } = await step.program(values)
+  const program = await step.program(values)
   const marks: Mark[] = []
   for (let first = 0; first < 4; first++) {
     const loss = (await step(values)).item()
@@ -40,7 +40,8 @@ export async function prepareTrain(benchCase: BenchCase): Promise<Runnable> {
   }
   return {
     marks,
-    compileSeconds,
+    compileSeconds: program.compileSeconds,
+    program,
     async run() {
       await step(values)
     },
