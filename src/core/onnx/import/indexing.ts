@@ -4,17 +4,21 @@ import {
   broadcastTo,
   cast,
   concat,
+  cumulativeSum,
   gather,
   gatherNd,
   type Index,
   less,
   mul,
+  pad,
   reshape,
   scatter,
   scatterAdd,
   sum,
   takeAlongAxis,
+  topK,
   where,
+  zeros,
 } from '../../ops/index.ts'
 import { formatShape, normalizeAxis, requireConcrete, sizeOf } from '../../shape.ts'
 import { constant, type Tensor } from '../../tensor.ts'
@@ -87,11 +91,66 @@ function scatterNd(node: NodeReader): Tensor {
 
 const integers = (values: readonly number[]): Tensor => constant(BigInt64Array.from(values, BigInt), [values.length])
 
+/** Largest (or smallest) k along an axis: k is an attribute in operator sets before 10. */
+function extremes(node: NodeReader): Tensor[] {
+  const k = node.has(1) ? node.number(1) : node.int('k', 0)
+  const { values, indices } = topK(node.input(0), k, {
+    axis: node.int('axis', -1),
+    largest: node.flag('largest', true),
+  })
+  return [values, indices]
+}
+
+/** Running sums along an axis that is an input. */
+const runningSum = (node: NodeReader): Tensor =>
+  cumulativeSum(node.input(0), node.number(1), { exclusive: node.flag('exclusive'), reverse: node.flag('reverse') })
+
+/**
+ * Puts the results of a max pooling back where they came from, zero elsewhere.
+ * The places are offsets into a whole tensor of the size that the attributes give; a larger output is that, padded.
+ */
+function maxUnpool(node: NodeReader): Tensor {
+  const x = node.input(0)
+  const places = cast(node.input(1), 'i64')
+  const kernel = node.ints('kernel_shape', [])
+  const spatial = x.shape.slice(2)
+  if (kernel.length !== spatial.length) throw new Error(`kernel_shape [${kernel}] does not fit ${formatShape(x.shape)}`)
+  requireConcrete(node.op, x.shape)
+  const strides = node.ints(
+    'strides',
+    kernel.map(() => 1),
+  )
+  const pads = node.ints(
+    'pads',
+    [...kernel, ...kernel].map(() => 0),
+  )
+  const sizes = spatial.map((dim, i) => (dim - 1) * strides[i] + kernel[i] - pads[i] - pads[kernel.length + i])
+  const shape = [...x.shape.slice(0, 2), ...sizes]
+  requireReasonableShape(shape)
+  const empty = zeros([sizeOf(shape)], x.dtype)
+  const flat = reshape(scatter(empty, reshape(places, [x.size]), reshape(x, [x.size]), 0), shape)
+  if (!node.has(2)) return flat
+  const wanted = node.sizes(2)
+  if (wanted.length !== shape.length || wanted.some((dim, axis) => dim < shape[axis]))
+    throw new Error(`the output shape ${formatShape(wanted)} is smaller than ${formatShape(shape)}`)
+  return pad(
+    flat,
+    wanted.map((dim, axis): [number, number] => [0, dim - shape[axis]]),
+  )
+}
+
+function requireReasonableShape(shape: readonly number[]): void {
+  if (shape.some(dim => !(dim >= 0)) || !(sizeOf(shape) <= 2 ** 31)) throw new Error(`[${shape}] is no possible shape`)
+}
+
 export const indexingReaders: OperatorReaders = {
+  CumSum: runningSum,
   Gather: node => gather(node.input(0), node.input(1), node.int('axis', 0)),
   GatherElements: gatherElements,
   GatherND: node => gatherNd(node.input(0), node.input(1), node.int('batch_dims', 0)),
+  MaxUnpool: maxUnpool,
   Scatter: scatterElements,
   ScatterElements: scatterElements,
   ScatterND: scatterNd,
+  TopK: extremes,
 }
