@@ -38,7 +38,10 @@ const tools = [
   },
 ]
 
-const missingTools = () => tools.filter(tool => !tool.found())
+// With package names as arguments only those are looked for, as `npm start` does for its data.
+const wanted = process.argv.slice(2)
+const missingTools = () =>
+  tools.filter(tool => (wanted.length === 0 || wanted.includes(tool.debianPackage)) && !tool.found())
 
 function aptInstall(packages) {
   const apt = (...args) =>
@@ -46,7 +49,7 @@ function aptInstall(packages) {
       stdio: ['ignore', 'ignore', 'inherit'],
       env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
     }).status === 0
-  console.log(`Installing Debian packages for the tests: ${packages.join(' ')} …`)
+  console.log(`Installing Debian packages: ${packages.join(' ')} …`)
   // A failed update may still leave a usable package list, so the install decides.
   apt('update', '-qq')
   apt('install', '-y', '-qq', '--no-install-recommends', ...packages)
@@ -64,5 +67,5 @@ if (missing.length > 0) {
     console.error(`Missing test tools, which CI needs: ${list}. Install them and run again.`)
     process.exit(1)
   }
-  console.log(`Tests that will be skipped, by the missing tool: ${list}.`)
+  if (wanted.length === 0) console.log(`Tests that will be skipped, by the missing tool: ${list}.`)
 }
