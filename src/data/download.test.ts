@@ -1,10 +1,10 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { cacheFolder, download, sha256, writeAtomically } from './download.ts'
+import { cacheFolder, download, sha256 } from './download.ts'
 
 let folder: string
 let server: Server
@@ -50,21 +50,6 @@ describe('download', () => {
     expect(failure).toContain(`${address}/absent: HTTP 404; ${address}/good: is not the official file; `)
     expect(failure).toMatch(/silent: .*timeout.*; http:\/\/127.0.0.1:1\/refused: .+/)
     await expect(readdir(join(folder, 'none'))).rejects.toThrow('ENOENT')
-  })
-})
-
-describe('writeAtomically', () => {
-  it('replaces a file, and keeps the old one and no fragment when it cannot', async () => {
-    const path = join(folder, 'kept')
-    await writeAtomically(path, Buffer.from('old'))
-    await writeAtomically(path, Buffer.from('new'))
-    expect(await readFile(path, 'utf8')).toBe('new')
-    const occupied = join(folder, 'occupied')
-    await mkdir(occupied)
-    await writeFile(join(occupied, 'inside'), 'x')
-    await expect(writeAtomically(occupied, Buffer.from('y'))).rejects.toThrow()
-    expect((await readdir(folder)).filter(name => name.endsWith('.partial'))).toEqual([])
-    expect(await readdir(occupied)).toEqual(['inside'])
   })
 })
 

@@ -1,7 +1,7 @@
-import { createHash, randomUUID } from 'node:crypto'
-import { mkdir, open, rename, rm } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
 import { homedir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
+import { writeAtomic } from '../train/atomic.ts'
 
 /**
  * The folder for what can be fetched again: `$TENET_CACHE`, else `$XDG_CACHE_HOME/tenet`, else `~/.cache/tenet`
@@ -15,28 +15,6 @@ export function cacheFolder(environment: NodeJS.ProcessEnv = process.env): strin
 /** SHA-256 of the bytes, in lower-case hexadecimal. */
 export function sha256(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex')
-}
-
-/**
- * Writes a file so that `path` holds either all of the bytes or what it held before, even when the process or the machine
- * stops half way: a temporary neighbour is written, flushed to the disk and renamed.
- */
-export async function writeAtomically(path: string, bytes: Uint8Array): Promise<void> {
-  await mkdir(dirname(path), { recursive: true })
-  const temporary = `${path}.${randomUUID()}.partial`
-  try {
-    const file = await open(temporary, 'wx')
-    try {
-      await file.writeFile(bytes)
-      await file.sync()
-    } finally {
-      await file.close()
-    }
-    await rename(temporary, path)
-  } catch (cause) {
-    await rm(temporary, { force: true })
-    throw cause
-  }
 }
 
 export interface DownloadOptions {
@@ -72,7 +50,7 @@ export async function download(addresses: readonly string[], path: string, optio
       failures.push(`${address}: ${reasonOf(error)}`)
       continue
     }
-    await writeAtomically(path, bytes)
+    await writeAtomic(path, bytes)
     return
   }
   throw new Error(failures.join('; '))

@@ -26,7 +26,7 @@ export {
   imageToFloat32,
   readImageHeader,
 } from './decode.ts'
-export { cacheFolder, type DownloadOptions, download, sha256, writeAtomically } from './download.ts'
+export { cacheFolder, type DownloadOptions, download, sha256 } from './download.ts'
 export {
   debianFashionMnistFolder,
   type FashionMnist,
