@@ -4,6 +4,16 @@ export * from './autodiff.ts'
 export { allocate, type DType, type HostData, isFloat, isInteger } from './dtype.ts'
 export * from './einops.ts'
 export * from './interpret.ts'
+export {
+  type ExportedModel,
+  type ExportOptions,
+  exportModel,
+  type InputSpec,
+  type Named,
+} from './onnx/export.ts'
+export { safeExternalLocation, staysInside } from './onnx/import/external.ts'
+export { UnsupportedModel, ValueNeeded } from './onnx/import/failure.ts'
+export { type ReadModel, type ReadOptions, readModel } from './onnx/read.ts'
 export * from './ops/index.ts'
 export type { Lowering, OnnxAttribute, Primitive, Reference, Spec } from './primitive.ts'
 export { backend, type DeviceInfo } from './runtime/backend.ts'

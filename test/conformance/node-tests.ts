@@ -4,14 +4,14 @@ import { join } from 'node:path'
 import { fromBinary } from '@bufbuild/protobuf'
 import { type GraphProto, type ModelProto, ModelProtoSchema, TensorProtoSchema, type TypeProto } from 'onnx-buf'
 import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-common'
-import { type HostTensor, interpret } from '../../src/core/index.ts'
+import { type DType, type HostData, HostTensor, interpret } from '../../src/core/index.ts'
 import { exportModel } from '../../src/core/onnx/export.ts'
 import { UnsupportedModel, ValueNeeded } from '../../src/core/onnx/import/failure.ts'
 import { operatorKey } from '../../src/core/onnx/import/graph.ts'
 import { operators } from '../../src/core/onnx/import/operators.ts'
 import { readTensor } from '../../src/core/onnx/import/tensor-data.ts'
 import { type ReadModel, readModel } from '../../src/core/onnx/read.ts'
-import { type Runtime, wrap } from '../../src/core/runtime/backend.ts'
+import { ortType, type Runtime, wrap } from '../../src/core/runtime/backend.ts'
 
 /** Where Debian's libonnx-testdata puts the node tests; the second is a link to the first. */
 const folders = ['/usr/share/libonnx-testdata/data/node', '/usr/lib/python3/dist-packages/onnx/backend/test/data/node']
@@ -146,18 +146,15 @@ export async function runOnnx(
   }
 }
 
-/** Numbers of a result of ONNX Runtime, with the dtype it stands for. */
-export function fromOnnx(result: OrtTensor, like: HostTensor) {
-  const names: Record<string, string> = {
-    float32: 'f32',
-    float16: 'f16',
-    int32: 'i32',
-    int64: 'i64',
-    uint8: 'u8',
-    bool: 'bool',
-  }
-  const value = new (like.constructor as typeof HostTensor)(result.data as never, result.dims, like.dtype)
-  return { shape: result.dims, dtype: names[result.type] ?? result.type, data: value.numbers() }
+const dtypes: Partial<Record<OrtTensor.Type, DType>> = Object.fromEntries(
+  Object.entries(ortType).map(([dtype, type]) => [type, dtype]),
+)
+
+/** Numbers, shape and dtype of a result of ONNX Runtime. */
+export function fromOnnx({ data, dims, type }: OrtTensor) {
+  const dtype = dtypes[type]
+  if (!dtype) throw new Error(`a result is ${type}`)
+  return { shape: dims, dtype, data: new HostTensor(data as HostData, dims, dtype).numbers() }
 }
 
 async function compare(model: ReadModel, data: DataSet): Promise<string | undefined> {
@@ -175,7 +172,7 @@ async function compare(model: ReadModel, data: DataSet): Promise<string | undefi
   const results = await runOnnx(written.model, data.inputs)
   for (const name of names) {
     const expected = data.outputs.get(name)!
-    const difference = differenceOf(fromOnnx(results[name], expected), expected)
+    const difference = differenceOf(fromOnnx(results[name]), expected)
     if (difference) return `exported: output ${name} ${difference}`
   }
   return undefined

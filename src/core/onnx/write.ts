@@ -41,6 +41,8 @@ export interface WriteOptions {
   readonly device?: string
   /** False keeps to standard ONNX operators, for files that other runtimes read; default true. */
   readonly contributed?: boolean
+  /** How many channels this machine's kernels keep side by side; default 0: no blocked layout. */
+  readonly channelBlock?: number
   readonly producer?: string
   /** Tensors whose present values are written into the file under these names. */
   readonly parameters?: readonly NamedTensor[]
@@ -75,7 +77,7 @@ export function writeModel(
   const opset = Math.max(BASE_OPSET, ...order.map(node => requiredOpset(node)))
   const { parameters = [], beside } = options
   const reserved = new Set([...inputs, ...outputs, ...parameters].map(({ name }) => name))
-  const shared: Shared = { next: 0, domains: new Set(), reserved, beside }
+  const shared: Shared = { next: 0, domains: new Set(), reserved, beside, channelBlock: options.channelBlock ?? 0 }
   const writer = new GraphWriter(opset, options.contributed ?? true, options.device ?? 'cpu', inputs, shared)
   writer.parameters(parameters)
   const graph = writer.write(order, inputs, outputs)
@@ -112,6 +114,7 @@ interface Shared {
   /** Names that values between nodes must not take. */
   readonly reserved: ReadonlySet<string>
   readonly beside?: DataFile
+  readonly channelBlock: number
 }
 
 class GraphWriter implements Lowering {
@@ -142,6 +145,10 @@ class GraphWriter implements Lowering {
       this.#initializers.push(tensorProto(name, data, shape, dtype, this.shared.beside))
       this.#names.set(tensor, name)
     }
+  }
+
+  get channelBlock(): number {
+    return this.shared.channelBlock
   }
 
   domains(): string[] {
