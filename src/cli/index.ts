@@ -2,6 +2,7 @@ import { createRequire } from 'node:module'
 import { Command, CommanderError } from 'commander'
 import { addDevices } from './commands/devices.ts'
 import { addEval } from './commands/eval.ts'
+import { addExport } from './commands/export.ts'
 import { addParity } from './commands/parity.ts'
 import { addPredict } from './commands/predict.ts'
 import { addTrain } from './commands/train.ts'
@@ -19,7 +20,7 @@ export function buildProgram(): Command {
     .version(version)
     .exitOverride()
     .showHelpAfterError('(add --help for usage)')
-  for (const add of [addTrain, addEval, addPredict, addParity, addDevices]) add(program)
+  for (const add of [addTrain, addEval, addPredict, addExport, addParity, addDevices]) add(program)
   return program
 }
 

@@ -2,7 +2,7 @@ import { mkdtemp, readdir, readFile, truncate, writeFile } from 'node:fs/promise
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it, vi } from 'vitest'
-import { hostTensor, type Tensor, tanh } from '../core/index.ts'
+import { type HostTensor, hostTensor, type Tensor, tanh } from '../core/index.ts'
 import { Linear, Module, nameVariables, parametersOf, withSeed } from '../nn/index.ts'
 import { adamW, cosine, ExponentialMovingAverage, Optimizer } from '../optim/index.ts'
 import { writeAtomic } from './atomic.ts'
@@ -89,8 +89,8 @@ describe('fit', () => {
     const joined: BatchSource = {
       batchesPerEpoch: 3,
       async *epoch(epoch) {
-        const parts = []
-        for await (const part of source.epoch(epoch, 0)) parts.push(part.batch)
+        const parts: Record<string, HostTensor>[] = []
+        for await (const part of source.epoch(epoch, 0)) parts.push({ ...part.batch })
         for (let i = 0; i < 6; i += 2) {
           const both = (key: string, width: number) =>
             hostTensor(

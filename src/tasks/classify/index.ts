@@ -1,6 +1,7 @@
 export * from './classifier.ts'
 export * from './data.ts'
 export * from './evaluate.ts'
+export * from './export.ts'
 export * from './models.ts'
 export * from './predict.ts'
 export * from './report.ts'
