@@ -40,6 +40,8 @@ export interface Lowering {
   readonly contributed: boolean
   /** Which kernels will run the graph, for lowerings whose fastest form differs. */
   readonly device: string
+  /** How many channels the kernels that will run the graph keep side by side in their blocked layout; 0: they have none. */
+  readonly channelBlock: number
   /** Adds a node with one output. */
   emit(op: string, inputs: readonly string[], attributes?: Record<string, OnnxAttribute>, domain?: string): string
   /** Adds a node with several outputs; an empty string among `wanted` leaves that optional output out. */
@@ -81,4 +83,9 @@ export interface Primitive<A extends object = object> {
   evaluate(inputs: readonly Reference[], attributes: A, outputs: readonly Spec[]): Float64Array | Float64Array[]
   /** A cheaper tensor of equal value for this node's only output, where there is one. Used by `simplify`. */
   rewrite?(node: Node<A>): Tensor | undefined
+  /**
+   * For a node with outputs that nobody reads: one node that computes only those `used`, over some of the same inputs.
+   * Gives the replacement of each output, `undefined` for an unused one; or `undefined` when nothing can be saved.
+   */
+  prune?(node: Node<A>, used: readonly boolean[]): readonly (Tensor | undefined)[] | undefined
 }

@@ -9,12 +9,14 @@ import {
   type NodeProto,
   NodeProtoSchema,
   OperatorSetIdProtoSchema,
+  type StringStringEntryProto,
   StringStringEntryProtoSchema,
   type TensorProto,
   TensorProto_DataLocation,
   TensorProtoSchema,
   TensorShapeProto_DimensionSchema,
   TensorShapeProtoSchema,
+  TypeProto_SequenceSchema,
   TypeProto_TensorSchema,
   TypeProtoSchema,
   type ValueInfoProto,
@@ -46,8 +48,12 @@ export interface WriteOptions {
   readonly producer?: string
   /** Tensors whose present values are written into the file under these names. */
   readonly parameters?: readonly NamedTensor[]
+  /** Name of an extra first output, an empty sequence of tensors: see `Program`. */
+  readonly barrier?: string
   /** Gathers the bytes of large tensors, which then lie beside the model instead of inside it. */
   readonly beside?: DataFile
+  /** Key-value pairs kept in the file. */
+  readonly metadata?: Readonly<Record<string, string>>
 }
 
 /** Bytes that lie in a file beside the model, which refers to them by place. */
@@ -81,10 +87,12 @@ export function writeModel(
   const writer = new GraphWriter(opset, options.contributed ?? true, options.device ?? 'cpu', inputs, shared)
   writer.parameters(parameters)
   const graph = writer.write(order, inputs, outputs)
+  if (options.barrier) addEmptySequence(graph, options.barrier)
   const domains = new Set(graph.node.map(node => node.domain).concat(writer.domains()))
   const model = create(ModelProtoSchema, {
     irVersion: 8n,
     producerName: options.producer ?? 'tenet',
+    metadataProps: pairs(options.metadata ?? {}),
     opsetImport: [
       create(OperatorSetIdProtoSchema, { domain: '', version: BigInt(opset) }),
       ...[...domains].filter(Boolean).map(domain => create(OperatorSetIdProtoSchema, { domain, version: 1n })),
@@ -92,6 +100,17 @@ export function writeModel(
     graph,
   })
   return { bytes: toBinary(ModelProtoSchema, model), nodes: graph.node.length }
+}
+
+function addEmptySequence(graph: GraphProto, name: string): void {
+  graph.node.unshift(create(NodeProtoSchema, { opType: 'SequenceEmpty', output: [name] }))
+  const elemType = create(TypeProtoSchema, {
+    value: { case: 'tensorType', value: create(TypeProto_TensorSchema, { elemType: onnxType('f32') }) },
+  })
+  const type = create(TypeProtoSchema, {
+    value: { case: 'sequenceType', value: create(TypeProto_SequenceSchema, { elemType }) },
+  })
+  graph.output.unshift(create(ValueInfoProtoSchema, { name, type }))
 }
 
 /** Subgraphs count too: a loop's body may hold the operator that asks for more. */
@@ -306,6 +325,9 @@ function renameReads(node: NodeProto, renamed: ReadonlyMap<string, string>): voi
   for (const { g } of node.attribute) for (const inner of g?.node ?? []) renameReads(inner, renamed)
 }
 
+const pairs = (record: Readonly<Record<string, string>>): StringStringEntryProto[] =>
+  Object.entries(record).map(([key, value]) => create(StringStringEntryProtoSchema, { key, value }))
+
 const isLittleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1
 
 /** A TensorProto over the bytes of a typed array, or over their place in a data file. */
@@ -320,7 +342,7 @@ export function tensorProto(name: string, data: HostData, shape: Shape, dtype: D
   }
   const place = { location: beside!.location, offset: String(offset), length: String(bytes.length) }
   proto.dataLocation = TensorProto_DataLocation.EXTERNAL
-  proto.externalData = Object.entries(place).map(([key, value]) => create(StringStringEntryProtoSchema, { key, value }))
+  proto.externalData = pairs(place)
   return proto
 }
 

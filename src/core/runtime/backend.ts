@@ -14,6 +14,8 @@ export interface Device {
   readonly name: string
   readonly runtime: Runtime
   readonly options: InferenceSession.SessionOptions
+  /** How many channels its kernels keep side by side in their blocked layout; left out where they have none. */
+  readonly channelBlock?: number
   /**
    * How a step writes variables: `inPlace`, straight into their back buffers; `returned`, as new arrays; `onDevice`, into
    * the device's memory, where they stay between steps.

@@ -2,6 +2,7 @@ import { createRequire } from 'node:module'
 import { availableParallelism } from 'node:os'
 import type { Backend, Device, DeviceInfo, Runtime } from './backend.ts'
 import { registerBackend } from './backend.ts'
+import { probeChannelBlock } from './channel-block.ts'
 
 const require = createRequire(import.meta.url)
 type NodeRuntime = Runtime & { listSupportedBackends(): { name: string; bundled: boolean }[] }
@@ -14,20 +15,19 @@ function runtime(): NodeRuntime {
   return loaded
 }
 
-const devices = new Map<string, Device>()
+const devices = new Map<string, Promise<Device>>()
 
-function open(name: string): Device {
-  const known = devices.get(name)
-  if (known) return known
+async function load(name: string): Promise<Device> {
   const supported = runtime()
     .listSupportedBackends()
     .map(entry => entry.name)
   if (!supported.includes(name))
     throw new Error(`device '${name}' is not supported here; there are: ${supported.join(', ')}`)
   const threads = Number(process.env.TENET_THREADS ?? availableParallelism())
-  const device: Device = {
+  return {
     name,
     runtime: runtime(),
+    channelBlock: name === 'cpu' ? await probeChannelBlock(runtime()) : 0,
     variables: 'inPlace',
     options: {
       executionProviders: name === 'cpu' ? ['cpu'] : [name, 'cpu'],
@@ -38,8 +38,16 @@ function open(name: string): Device {
       logSeverityLevel: 3,
     },
   }
-  devices.set(name, device)
-  return device
+}
+
+function open(name: string): Promise<Device> {
+  let opened = devices.get(name)
+  if (!opened) {
+    opened = load(name)
+    devices.set(name, opened)
+    opened.catch(() => devices.delete(name))
+  }
+  return opened
 }
 
 const backend: Backend = {

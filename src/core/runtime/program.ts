@@ -1,7 +1,7 @@
 import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-common'
-import type { HostData } from '../dtype.ts'
+import { allocate, type HostData } from '../dtype.ts'
 import { type NamedTensor, writeModel } from '../onnx/write.ts'
-import { bindBatch, formatShape, sameShape } from '../shape.ts'
+import { bindBatch, formatShape, sameShape, sizeOf } from '../shape.ts'
 import { simplify, structureOf } from '../simplify.ts'
 import type { Variable } from '../tensor.ts'
 import { constantData, type Tensor } from '../tensor.ts'
@@ -74,7 +74,11 @@ export class Program {
     const { bytes, nodes } = writeModel(
       [...named('in', placeholders), ...named('variable', variables), ...named('constant', constants)],
       [...named('out', simple.slice(0, outputs.length)), ...named('write', simple.slice(outputs.length))],
-      { device: device.name },
+      {
+        device: device.name,
+        channelBlock: device.channelBlock,
+        ...(device.variables === 'inPlace' && { barrier: BARRIER }),
+      },
     )
     const keep =
       device.variables === 'onDevice'
@@ -110,7 +114,7 @@ export class Program {
 
   async #run(values: readonly HostTensor[]): Promise<HostTensor[]> {
     const { inputs, outputs, writes, variables, constants } = this.#parts
-    const { runtime, variables: how } = this.#device
+    const { runtime } = this.#device
     const feeds: Record<string, OrtTensor> = {}
     const used = new Set(this.#session.inputNames)
     inputs.forEach((input, i) => {
@@ -123,25 +127,43 @@ export class Program {
     constants.forEach((constant, i) => {
       feeds[`constant${i}`] = wrap(runtime, constantData(constant)!, constant.shape as number[], constant.dtype)
     })
-    const fetches: Record<string, OrtTensor | null> = {}
-    outputs.forEach((_, i) => {
-      fetches[`out${i}`] = null
-    })
-    writes.forEach((variable, i) => {
-      fetches[`write${i}`] =
-        how !== 'inPlace' ? null : wrap(runtime, variable.backBuffer(), variable.shape as number[], variable.dtype)
-    })
+    if (this.#device.variables === 'inPlace') return this.#runInPlace(feeds, values)
+    const fetches = Object.fromEntries(this.#session.outputNames.map((name): [string, null] => [name, null]))
     const results = await this.#session.run(feeds, fetches)
     writes.forEach((variable, i) => {
       const result = results[`write${i}`] as OrtTensor
-      if (how === 'onDevice') this.#keep(variable, result)
-      else if (how === 'returned') variable.set(result.data as HostData)
-      else variable.swap()
+      if (this.#device.variables === 'onDevice') this.#keep(variable, result)
+      else variable.set(result.data as HostData)
     })
     return outputs.map((output, i) => {
       const result = results[`out${i}`] as OrtTensor
       return new HostTensor(result.data as HostData, result.dims, output.dtype)
     })
+  }
+
+  /** Runs with memory for every output, and stops the binding before it copies them (see {@link BARRIER}). */
+  async #runInPlace(feeds: Record<string, OrtTensor>, values: readonly HostTensor[]): Promise<HostTensor[]> {
+    const { inputs, outputs, writes } = this.#parts
+    const { runtime } = this.#device
+    const batch = batchOf(inputs, values)
+    const results = outputs.map(({ shape, dtype }) => {
+      const concrete = bindBatch(shape, batch)
+      return new HostTensor(allocate(dtype, sizeOf(concrete)), concrete, dtype)
+    })
+    const fetches: Record<string, OrtTensor | null> = { [BARRIER]: null }
+    results.forEach(({ data, shape, dtype }, i) => {
+      fetches[`out${i}`] = wrap(runtime, data, shape, dtype)
+    })
+    writes.forEach((variable, i) => {
+      fetches[`write${i}`] = wrap(runtime, variable.backBuffer(), variable.shape as number[], variable.dtype)
+    })
+    try {
+      await this.#session.run(feeds, fetches)
+    } catch (error) {
+      if (!(error instanceof Error && error.message.startsWith('Non tensor type'))) throw error
+    }
+    for (const variable of writes) variable.swap()
+    return results
   }
 
   #read(variable: Variable): OrtTensor {
@@ -178,6 +200,21 @@ class DeviceValue {
   async read(): Promise<HostData> {
     return (await this.tensor.getData()) as HostData
   }
+}
+
+/**
+ * onnxruntime-node copies each output into a fresh array after the run, also those that it was given memory for, which
+ * then hold the values already. It converts outputs in their order and gives up at the first that is no tensor, so
+ * an empty sequence stands before all others. (A binding that copies nothing fills the given memory all the same.)
+ */
+const BARRIER = 'barrier'
+
+function batchOf(inputs: readonly Tensor[], values: readonly HostTensor[]): number | undefined {
+  for (const [i, { shape }] of inputs.entries()) {
+    const axis = shape.findIndex(dim => dim < 0)
+    if (axis >= 0) return values[i].shape[axis] / -shape[axis]
+  }
+  return undefined
 }
 
 function leavesOf(outputs: readonly Tensor[], inputs: readonly Tensor[]) {
