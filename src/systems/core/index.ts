@@ -2,10 +2,12 @@ import type { CaseTable, Golden } from '../golden.ts'
 import { casesOf } from '../golden.ts'
 import { buildingBlockTolerances, type Reproduction } from '../parity.ts'
 import { optimCases } from './optim.ts'
+import { pointsCases } from './points.ts'
 
 /** Reproductions of the shared building blocks, by the part of their golden's name after `core.`. */
 const tables: Readonly<Record<string, CaseTable>> = {
   optim: optimCases,
+  points: pointsCases,
 }
 
 /**
