@@ -36,6 +36,9 @@ export interface ExportedModel {
   readonly nodes: number
 }
 
+/** Metadata that tells parameters from constants: both are initializers to ONNX. A JSON list of names. */
+export const PARAMETERS_KEY = 'tenet.parameters'
+
 /** Protobuf messages cannot be larger. */
 const LARGEST_MODEL = 2 ** 31 - 2 ** 20
 /** Smaller tensors are not worth a place in a data file; readers also need them at hand to work out shapes. */
@@ -77,7 +80,13 @@ export function exportModel(
   const { bytes, nodes } = writeModel(
     leaves,
     named.map(({ name }, i) => ({ name, tensor: simple[i] })),
-    { contributed: false, producer: options.producer, parameters, beside },
+    {
+      contributed: false,
+      producer: options.producer,
+      parameters,
+      beside,
+      metadata: { [PARAMETERS_KEY]: JSON.stringify(parameters.map(({ name }) => name)) },
+    },
   )
   return {
     model: bytes,

@@ -4,6 +4,7 @@ import type { DType } from '../dtype.ts'
 import { type HostValue, toHostTensor } from '../runtime/host-tensor.ts'
 import { formatShape, type Shape, sameShape } from '../shape.ts'
 import { constant, placeholder, substitute, type Tensor, topologicalOrder, Variable } from '../tensor.ts'
+import { PARAMETERS_KEY } from './export.ts'
 import { messageOf, quote, UnsupportedModel, within } from './import/failure.ts'
 import { GraphReader, type ModelReading, type OpsetVersions, operatorKey, opsetVersions } from './import/graph.ts'
 import { type InputSizes, readShape, SizeReader } from './import/sizes.ts'
@@ -18,6 +19,11 @@ export interface ReadOptions extends TensorSource, InputSizes {
    * of a Reshape, the number of trips of a Loop).
    */
   readonly values?: Readonly<Record<string, HostValue>>
+  /**
+   * Which floating-point initializers become variables; others are constants. Default: the parameters that Tenet wrote,
+   * and in files of other programs, which do not tell parameters from constants, all.
+   */
+  readonly trainable?: (name: string, shape: Shape) => boolean
 }
 
 /** A model as a Tenet graph. */
@@ -63,7 +69,7 @@ export function readModel(bytes: Uint8Array, options: ReadOptions = {}): ReadMod
   }
   const reader = new GraphReader(reading, opsets)
   const inputs = readInputs(graph, reader, options)
-  reader.initializers(graph.initializer)
+  reader.initializers(graph.initializer, options.trainable ?? writtenParameters(model))
   if (graph.sparseInitializer.length)
     throw new UnsupportedModel('value type', 'onnx: sparse initializers are not supported')
   reader.nodes(graph.node)
@@ -79,6 +85,22 @@ export function readModel(bytes: Uint8Array, options: ReadOptions = {}): ReadMod
     metadata: new Map(model.metadataProps.map(({ key, value }) => [key, value])),
     call: given => call(inputs, outputs, given),
   }
+}
+
+/** Files written by Tenet list their parameters. */
+function writtenParameters({ metadataProps }: ModelProto): (name: string) => boolean {
+  const list = metadataProps.find(({ key }) => key === PARAMETERS_KEY)?.value
+  if (list === undefined) return () => true
+  let names: unknown
+  try {
+    names = JSON.parse(list)
+  } catch {
+    names = undefined
+  }
+  if (!Array.isArray(names))
+    throw new Error(`onnx: the metadata ${PARAMETERS_KEY} are damaged: expected a list of names`)
+  const known = new Set(names)
+  return name => known.has(name)
 }
 
 function decode(bytes: Uint8Array): ModelProto {

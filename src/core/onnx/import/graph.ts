@@ -1,5 +1,6 @@
 import type { AttributeProto, FunctionProto, GraphProto, NodeProto, TensorProto } from 'onnx-buf'
 import { isFloat } from '../../dtype.ts'
+import type { Shape } from '../../shape.ts'
 import { constant, Tensor, topologicalOrder, Variable } from '../../tensor.ts'
 import { quote, UnsupportedModel, ValueNeeded, within } from './failure.ts'
 import { foldConstants, requireReasonableSize } from './fold.ts'
@@ -64,13 +65,13 @@ export class GraphReader {
     return undefined
   }
 
-  /** Reads initialisers: floating-point ones become variables that can be trained, others constants. */
-  initializers(tensors: readonly TensorProto[], skip: (name: string) => boolean = () => false): void {
+  /** Reads initialisers: floating-point ones that can be trained become variables, others constants. */
+  initializers(tensors: readonly TensorProto[], trainable: (name: string, shape: Shape) => boolean): void {
     for (const proto of tensors) {
-      if (skip(proto.name)) continue
       try {
         const { data, shape, dtype } = readTensor(proto, this.reading.source)
-        const tensor = isFloat(dtype) ? new Variable(data, shape, dtype, proto.name) : constant(data, shape, dtype)
+        const learns = isFloat(dtype) && trainable(proto.name, shape)
+        const tensor = learns ? new Variable(data, shape, dtype, proto.name) : constant(data, shape, dtype)
         this.define(proto.name, { tensor })
       } catch (error) {
         throw within(`initializer ${quote(proto.name)}`, error)
@@ -184,7 +185,7 @@ export class GraphReader {
     body.input.forEach(({ name }, i) => {
       inner.define(name, inputs[i])
     })
-    inner.initializers(body.initializer)
+    inner.initializers(body.initializer, () => false)
     inner.nodes(body.node)
     return inner.results(body.output.map(({ name }) => name))
   }

@@ -40,6 +40,9 @@ export class SizeReader {
     inputs: readonly ValueInfoProto[],
     readonly options: InputSizes,
   ) {
+    for (const [what, size] of [['batch', options.batch] as const, ...Object.entries(options.dims ?? {})])
+      if (size !== undefined && !(Number.isInteger(size) && size >= 0))
+        throw new Error(`onnx: the size ${size} given for ${quote(what)} is no whole number of at least 0`)
     const open = inputs
       .filter(({ name }) => !options.shapes?.[name])
       .flatMap(info => (readShape(info) ?? []).map((dim, axis) => ({ dim, axis })))
