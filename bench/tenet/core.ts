@@ -1,7 +1,9 @@
 import {
   allocate,
   compile,
+  conv,
   embedding,
+  gelu,
   matmul,
   type ProgramOptions,
   resize,
@@ -18,7 +20,10 @@ type Operation = (attributes: BenchCase['attributes'], ...operands: Tensor[]) =>
 
 const operations: Readonly<Record<string, Operation>> = {
   matmul: ({ transposeB }, left, right) => matmul(left, right, { transposeB: transposeB === true }),
+  conv: ({ stride, padding, groups }, x, weight) =>
+    conv(x, weight, { stride: Number(stride), padding: Number(padding), groups: Number(groups) }),
   softmax: (_, x) => softmax(x),
+  gelu: (_, x) => gelu(x),
   gather: (_, table, ids) => embedding(table, ids),
   resize: ({ size }, x) => resize(x, { size: Number(size), mode: 'linear' }),
 }
