@@ -13,10 +13,13 @@ export interface AdamOptions {
   readonly amsgrad?: boolean
 }
 
-/** m / (sqrt(v / c2) + epsilon) / c1 and the next moments. */
+/**
+ * m / c1 / (sqrt(v / c2) + epsilon) as a direction and a scalar factor, and the next moments. The corrections are folded into
+ * the factor and into epsilon, where they cost no pass over the parameter: m / (sqrt(v) + epsilon sqrt(c2)) times sqrt(c2) / c1.
+ */
 function adamDirection(
   gradient: UpdateContext['gradient'],
-  { slots, step }: UpdateContext,
+  { slots, step, learningRate }: UpdateContext,
   options: Required<Omit<AdamOptions, 'weightDecay'>>,
 ) {
   const [beta1, beta2] = options.betas
@@ -24,12 +27,10 @@ function adamDirection(
   const second = movingAverage(slots.second, gradient.mul(gradient), beta2)
   const largest = options.amsgrad ? maximum(slots.largest, second) : undefined
   const root = sqrt(largest ?? second)
-  const scaled = options.biasCorrection ? root.div(sqrt(biasCorrection(beta2, step))) : root
-  const corrected = options.biasCorrection ? first.div(biasCorrection(beta1, step)) : first
-  return {
-    direction: corrected.div(scaled.add(options.epsilon)),
-    slots: { first, second, ...(largest && { largest }) },
-  }
+  const spread = options.biasCorrection ? sqrt(biasCorrection(beta2, step)) : undefined
+  const factor = spread ? learningRate.mul(spread).div(biasCorrection(beta1, step)) : learningRate
+  const direction = first.div(root.add(spread ? spread.mul(options.epsilon) : options.epsilon))
+  return { change: direction.mul(factor), slots: { first, second, ...(largest && { largest }) } }
 }
 
 const moments = (amsgrad: boolean): UpdateRule['slots'] => [
@@ -55,8 +56,8 @@ export function adam(options: AdamOptions = {}): UpdateRule {
     slots: moments(settings.amsgrad),
     update(context) {
       const gradient = withDecay(context.gradient, context.weight, options.weightDecay ?? 0)
-      const { direction, slots } = adamDirection(gradient, context, settings)
-      return { weight: context.weight.sub(direction.mul(context.learningRate)), slots }
+      const { change, slots } = adamDirection(gradient, context, settings)
+      return { weight: context.weight.sub(change), slots }
     },
   }
 }
@@ -69,10 +70,10 @@ export function adamW(options: AdamOptions = {}): UpdateRule {
     name: 'adamW',
     slots: moments(settings.amsgrad),
     update(context) {
-      const { direction, slots } = adamDirection(context.gradient, context, settings)
+      const { change, slots } = adamDirection(context.gradient, context, settings)
       const decayed =
         weightDecay === 0 ? context.weight : context.weight.mul(context.learningRate.mul(-weightDecay).add(1))
-      return { weight: decayed.sub(direction.mul(context.learningRate)), slots }
+      return { weight: decayed.sub(change), slots }
     },
   }
 }

@@ -4,6 +4,7 @@ import type { Lowering, Primitive, Reference, Spec } from '../primitive.ts'
 import { broadcastShapes, broadcastStrides, forEachOffset, formatShape, sameShape, sizeOf } from '../shape.ts'
 import type { Node, TensorLike } from '../tensor.ts'
 import { apply, asTensor, constantData, Tensor } from '../tensor.ts'
+import { cast } from './cast.ts'
 import { broadcastTo, sumTo } from './layout.ts'
 
 type NoAttributes = Record<never, never>
@@ -107,11 +108,21 @@ export const sigmoid = unary('sigmoid', {
 export const relu = unary('relu', {
   onnx: 'Relu',
   evaluate: x => (Number.isNaN(x) ? x : Math.max(x, 0)),
-  vjp: (ct, _, y) => mul(ct, sign(y)),
+  // ONNX Runtime's Sign and Where take three times as long as a comparison and a product.
+  vjp: (ct, _, y) => mul(ct, cast(greater(y, 0), ct.dtype)),
 })
 /** log(1+e^x) without overflow. */
 export const softplus = unary('softplus', {
-  onnx: 'Softplus',
+  // max(x,0) + log1p(e^-|x|) from vectorised kernels: ONNX Runtime's Softplus goes one number at a time.
+  onnx: (to, x, dtype) => {
+    const one = to.scalar(1, dtype)
+    const small = to.emit('Exp', [to.emit('Neg', [to.emit('Abs', [x])])])
+    const shifted = to.emit('Add', [small, one])
+    // As in log1p; where the sum rounds to 1 the result is below half a unit of 1 and may be 0.
+    const difference = to.emit('Max', [to.emit('Sub', [shifted, one]), to.scalar(1e-30, dtype)])
+    const logged = to.emit('Mul', [to.emit('Log', [shifted]), to.emit('Div', [small, difference])])
+    return to.emit('Add', [to.emit('Relu', [x]), logged])
+  },
   evaluate: x => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x))),
   vjp: (ct, x) => mul(ct, sigmoid(x)),
 })
