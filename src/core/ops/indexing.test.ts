@@ -172,6 +172,16 @@ describe('adding up many slices', () => {
     await check(x => ops.gather(x, [2, 0, -2], 1), [randomTensor([2, 3, 2])], { second: true })
     await check(x => ops.gather(x, [2, 0]), [randomTensor([4, 3])], { second: true })
   })
+  it('keeps apart constants that differ and constants that repeat', async () => {
+    const x = tensor(randomTensor([40, 2]).data as Float32Array, [40, 2])
+    const counts = async (places: number[]): Promise<number[]> => {
+      const [gradient] = grad(sum(ops.gather(x, places)), [x])
+      return [...(await gradient.slice(1, 0, 1).value()).numbers()]
+    }
+    const places = Array.from({ length: 20 }, (_, i) => i)
+    expect(await counts(places)).toEqual([...new Array(20).fill(1), ...new Array(20).fill(0)])
+    expect(await counts(places.map(i => i >> 1))).toEqual([...new Array(10).fill(2), ...new Array(30).fill(0)])
+  })
   it('works under a symbolic batch', async () => {
     const x = placeholder('x', [-1, 3, 2])
     const places = placeholder('places', [-1, 2], 'i32')

@@ -76,6 +76,8 @@ const gatherPrimitive: Primitive<GatherAttributes> = {
 interface ScatterBlocksAttributes extends GatherAttributes {
   /** Size of the axis that is added into. */
   readonly size: number
+  /** No two indices are equal. Said here, not looked up when lowering: a program serves any constants of one shape. */
+  readonly distinct: boolean
 }
 
 /** Adds blocks into zeros at the places that `gather` would take them from: its adjoint. */
@@ -96,7 +98,7 @@ const scatterBlocksPrimitive: Primitive<ScatterBlocksAttributes> = {
       ...gatherLoops(out.shape, places.shape, node.attributes),
       size: node.attributes.size,
       dtype,
-      distinct: node.attributes.batchDims === 0 && knownDistinct(places, node.attributes.size),
+      distinct: node.attributes.distinct,
     })
     return to.emit('Reshape', [summed, to.shape(out.shape)], { allowzero: { int: 1 } })
   },
@@ -116,10 +118,15 @@ function knownDistinct(indices: Tensor, size: number): boolean {
   return data !== undefined && new Set(toNumbers(indices.dtype, data).map(i => wrapped(i, size))).size === data.length
 }
 
-function scatterBlocks(updates: Tensor, indices: Tensor, attributes: ScatterBlocksAttributes): Tensor {
+function scatterBlocks(
+  updates: Tensor,
+  indices: Tensor,
+  attributes: Omit<ScatterBlocksAttributes, 'distinct'>,
+): Tensor {
   // Halves are summed in single precision: no kernel adds them, and long sums would stop growing.
   if (updates.dtype === 'f16') return cast(scatterBlocks(cast(updates, 'f32'), indices, attributes), 'f16')
-  return apply(scatterBlocksPrimitive, [updates, indices], attributes)
+  const distinct = attributes.batchDims === 0 && knownDistinct(indices, attributes.size)
+  return apply(scatterBlocksPrimitive, [updates, indices], { ...attributes, distinct })
 }
 
 /** The adjoint of taking slices: scattering, or taking again where the indices are a known permutation of the axis. */
