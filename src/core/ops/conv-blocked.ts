@@ -1,0 +1,156 @@
+import type { Lowering } from '../primitive.ts'
+import { type Shape, sizeOf } from '../shape.ts'
+import { type Convolution, reshaped, takeTaps, transposed, type WeightGradient } from './conv-layout.ts'
+import { span } from './window.ts'
+
+/**
+ * Convolutions in the layout that ONNX Runtime's CPU kernels are fastest in: [N, C/B, height, width, B], B channels side by
+ * side ("NCHWc"). The runtime uses it by itself where weights are constants, which in a training step they never are.
+ */
+const DOMAIN = 'com.microsoft.nchwc'
+
+/** Weights (elements) up to which a kernel stays in the caches while it is applied to a row of the image. */
+const LARGEST_KERNEL = 100_000
+
+/** Fewer products than this an output element are done before the layout has been changed. */
+const FEWEST_PRODUCTS = 64
+
+const roundUp = (count: number, block: number): number => Math.ceil(count / block) * block
+const isDepthwise = (shape: Shape, groups: number): boolean => groups > 1 && groups === shape[0] && shape[1] === 1
+
+/** Whether the blocked form exists for this convolution, and is the faster one. */
+export function blocksWell(to: Lowering, { xShape, kernel: { shape }, geometry }: Convolution): boolean {
+  const block = to.channelBlock
+  const [outChannels, channels, ...kernel] = shape
+  if (!block || kernel.length > 2 || sizeOf(kernel) === 1) return false
+  if (isDepthwise(shape, geometry.groups)) return xShape[1] % 4 === 0
+  if (sizeOf(shape) > LARGEST_KERNEL) return false
+  if (geometry.groups > 1) return channels % block === 0 && (outChannels / geometry.groups) % block === 0
+  // Channels beyond the last whole block are zeros that are computed in vain.
+  const waste = (count: number): number => roundUp(count, block) / count
+  if (waste(outChannels) > 1.25) return false
+  if (channels < block) return channels * sizeOf(kernel) >= FEWEST_PRODUCTS
+  return channels % 4 === 0 && waste(channels) * waste(outChannels) <= 1.25
+}
+
+/** A 1-D shape or geometry read as 2-D with one row. */
+const lift = <T>(list: readonly T[], rank: number, one: T): readonly T[] => (rank === 1 ? [one, ...list] : list)
+
+/** [rows, rest…] with zeros below, up to a multiple of the block. */
+function padRows(to: Lowering, name: string, shape: Shape, axis: number, count: number): string {
+  if (shape[axis] === count) return name
+  const before = shape.map(() => 0)
+  return to.emit('Pad', [name, to.ints([...before, ...shape.map((dim, i) => (i === axis ? count - dim : 0))])])
+}
+
+/** Weights in the order of the blocked kernels: [out/B, in/B, taps, B in, B out], or [out/B, taps, B out] for depthwise ones. */
+function blockedWeights(to: Lowering, { kernel, geometry, xShape }: Convolution): { name: string; shape: number[] } {
+  const block = to.channelBlock
+  const [outChannels, channels, ...sizes] = kernel.shape
+  const taps = sizeOf(sizes)
+  const out = roundUp(outChannels, block)
+  const spatial = lift(sizes, sizes.length, 1)
+  if (isDepthwise(kernel.shape, geometry.groups)) {
+    const rows = padRows(to, reshaped(to, kernel.plain(), [outChannels, taps]), [outChannels, taps], 0, out)
+    const blocks = transposed(to, reshaped(to, rows, [out / block, block, taps]), [0, 2, 1])
+    return { name: reshaped(to, blocks, [out, 1, ...spatial]), shape: [out, 1] }
+  }
+  const whole = xShape[1] < block ? channels : roundUp(channels, block)
+  const first = [taps, channels, outChannels]
+  const wide = padRows(to, kernel.tapsFirst(), first, 1, whole)
+  const rows = padRows(to, wide, [taps, whole, outChannels], 2, out)
+  // An input of fewer channels than a block is read as it is: [out/B, in, taps, B out].
+  const inner = whole < block ? 1 : block
+  const cut = reshaped(to, rows, [taps, whole / inner, inner, out / block, block])
+  const order = whole < block ? [3, 1, 2, 0, 4] : [3, 1, 0, 2, 4]
+  return { name: reshaped(to, transposed(to, cut, order), [out, whole, ...spatial]), shape: [out, whole] }
+}
+
+export function blockedConvolution(to: Lowering, work: Convolution): string {
+  const { x, xShape, kernel, bias, geometry, outShape } = work
+  const block = to.channelBlock
+  const rank = xShape.length - 2
+  const weights = blockedWeights(to, work)
+  const flat = rank === 1 ? reshaped(to, x, [xShape[0], xShape[1], 1, xShape[2]]) : x
+  const direct = xShape[1] < block && !isDepthwise(kernel.shape, geometry.groups)
+  const image = direct ? flat : to.emit('ReorderInput', [flat], {}, DOMAIN)
+  const inputs = [image, weights.name]
+  if (bias) inputs.push(padRows(to, bias, [outShape[1]], 0, weights.shape[0]))
+  const pads = lift(geometry.pads, rank, [0, 0])
+  const y = to.emit(
+    'Conv',
+    inputs,
+    {
+      kernel_shape: { ints: lift(kernel.shape.slice(2), rank, 1) },
+      strides: { ints: lift(geometry.strides, rank, 1) },
+      dilations: { ints: lift(geometry.dilations, rank, 1) },
+      pads: { ints: [...pads.map(pair => pair[0]), ...pads.map(pair => pair[1])] },
+      group: { int: isDepthwise(kernel.shape, geometry.groups) ? weights.shape[0] : geometry.groups },
+    },
+    DOMAIN,
+  )
+  const result = to.emit('ReorderOutput', [y], { channels: { int: outShape[1] } }, DOMAIN)
+  return rank === 1 ? reshaped(to, result, outShape) : result
+}
+
+/** Whether the gradient of depthwise kernels can be had from the blocked depthwise convolution. */
+export function blocksDepthwiseGradient(to: Lowering, { xShape, shape, geometry }: WeightGradient): boolean {
+  const block = to.channelBlock
+  return !!block && shape.length <= 4 && isDepthwise(shape, geometry.groups) && (xShape[0] * xShape[1]) % block === 0
+}
+
+/**
+ * Each channel of each sample of x, convolved with the cotangent of its output as the kernel, gives that sample's share
+ * of the gradient: one depthwise convolution over N C channels, strides and dilations exchanged, and a sum over the samples.
+ */
+export function blockedDepthwiseWeightGradient(to: Lowering, work: WeightGradient): string {
+  const { xShape, yShape, shape, geometry } = work
+  const block = to.channelBlock
+  const rank = xShape.length - 2
+  const [batch, channels] = xShape
+  const strides = lift(geometry.strides, rank, 1)
+  const dilations = lift(geometry.dilations, rank, 1)
+  const pads = lift(geometry.pads, rank, [0, 0])
+  const kernel = lift(shape.slice(2), rank, 1)
+  const spatial = lift(xShape.slice(2), rank, 1)
+  const places = lift(yShape.slice(2), rank, 1)
+  const all = batch * channels
+  // Whole blocks of channels are reordered sample by sample, as the convolution itself does: the runtime does it once for both.
+  const reorder = (name: string, sizes: readonly number[], outer: Shape): string =>
+    channels % block === 0
+      ? reshaped(
+          to,
+          to.emit('ReorderInput', [rank === 1 ? reshaped(to, name, [batch, channels, ...sizes]) : name], {}, DOMAIN),
+          [...outer, ...sizes],
+        )
+      : reshaped(to, to.emit('ReorderInput', [reshaped(to, name, [1, all, ...sizes])], {}, DOMAIN), [
+          ...outer,
+          ...sizes,
+        ])
+  const after = places.map((count, axis) =>
+    Math.max(0, (count - 1) * strides[axis] + span(kernel[axis], dilations[axis]) - spatial[axis] - pads[axis][0]),
+  )
+  const found = spatial.map((size, axis) => {
+    const reached = size + pads[axis][0] + after[axis] - (places[axis] - 1) * strides[axis]
+    return Math.floor((reached - 1) / dilations[axis]) + 1
+  })
+  const y = to.emit(
+    'Conv',
+    [reorder(work.x, spatial, [1, all]), reorder(work.y, places, [all, 1])],
+    {
+      kernel_shape: { ints: places },
+      strides: { ints: dilations },
+      dilations: { ints: strides },
+      pads: { ints: [...pads.map(pair => pair[0]), ...after] },
+      group: { int: all },
+    },
+    DOMAIN,
+  )
+  const shares = reshaped(to, to.emit('ReorderOutput', [y], { channels: { int: all } }, DOMAIN), [
+    batch,
+    channels,
+    ...found,
+  ])
+  const summed = to.emit('ReduceSum', [shares, to.ints([0])], { keepdims: { int: 0 } })
+  return reshaped(to, takeTaps(to, summed, found, kernel, [1, 1]), shape)
+}
