@@ -4,6 +4,7 @@ import {
   conv,
   embedding,
   gelu,
+  layerNorm,
   matmul,
   type ProgramOptions,
   resize,
@@ -23,6 +24,7 @@ const operations: Readonly<Record<string, Operation>> = {
   conv: ({ stride, padding, groups }, x, weight) =>
     conv(x, weight, { stride: Number(stride), padding: Number(padding), groups: Number(groups) }),
   softmax: (_, x) => softmax(x),
+  layerNorm: ({ eps }, x, weight, bias) => layerNorm(x, { weight, bias, epsilon: Number(eps) }),
   gelu: (_, x) => gelu(x),
   gather: (_, table, ids) => embedding(table, ids),
   resize: ({ size }, x) => resize(x, { size: Number(size), mode: 'linear' }),

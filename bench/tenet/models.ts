@@ -1,10 +1,32 @@
-import { add, logSumExp, matmul, maximum, mean, mul, oneHot, sub, sum, type Tensor } from '../../src/core/index.ts'
+import {
+  add,
+  batchNorm,
+  conv,
+  gelu,
+  layerNorm,
+  logSoftmax,
+  matmul,
+  mean,
+  mul,
+  neg,
+  oneHot,
+  rearrange,
+  relu,
+  softmax,
+  split,
+  sum,
+  type Tensor,
+  Variable,
+} from '../../src/core/index.ts'
 import type { BenchCase } from '../cases/case.ts'
 
 export type Named = Readonly<Record<string, Tensor>>
 
-/** The loss of a model of suite train on a batch. */
+/** A model of suite train: its loss on a batch. It may keep variables (running statistics) and update them. */
 export type Loss = (parameters: Named, batch: Named, attributes: BenchCase['attributes']) => Tensor
+
+const numbers = (attributes: BenchCase['attributes'], ...names: readonly string[]): number[] =>
+  names.map(name => Number(attributes[name]))
 
 function linear(p: Named, name: string, x: Tensor): Tensor {
   const y = matmul(x, p[`${name}.weight`], { transposeB: true })
@@ -12,19 +34,68 @@ function linear(p: Named, name: string, x: Tensor): Tensor {
   return bias === undefined ? y : add(y, bias)
 }
 
-function crossEntropy(logits: Tensor, labels: Tensor): Tensor {
-  const picked = sum(mul(logits, oneHot(labels, logits.shape[1])), 1)
-  return mean(sub(logSumExp(logits, 1), picked))
-}
+const norm = (p: Named, name: string, x: Tensor, epsilon: number): Tensor =>
+  layerNorm(x, { weight: p[`${name}.weight`], bias: p[`${name}.bias`], epsilon })
+
+const crossEntropy = (logits: Tensor, labels: Tensor): Tensor =>
+  neg(mean(sum(mul(logSoftmax(logits, 1), oneHot(labels, logits.shape[1])), 1)))
 
 const mlp: Loss = (p, batch) => {
   let x = batch['input']
   const last = Object.keys(p).length / 2 - 1
   for (let layer = 0; layer <= last; layer++) {
     x = linear(p, `layers.${layer}`, x)
-    if (layer < last) x = maximum(x, 0)
+    if (layer < last) x = relu(x)
   }
   return crossEntropy(x, batch['labels'])
 }
 
-export const tenetLosses: Readonly<Record<string, Loss>> = { mlp }
+/** A convolution and its batch norm; running statistics move a tenth of the way to each batch's. */
+function convolveAndNormalise(p: Named, name: string, x: Tensor, stride = 1): Tensor {
+  const weight = p[`${name}.weight`]
+  const y = conv(x, weight, { stride, padding: (weight.shape[2] - 1) / 2 })
+  const found = batchNorm(y, { weight: p[`${name}.norm.weight`], bias: p[`${name}.norm.bias`] })
+  const channels = weight.shape[0]
+  for (const [statistic, start] of [
+    [found.mean, 0],
+    [found.variance, 1],
+  ] as const) {
+    const running = new Variable(new Float32Array(channels).fill(start), [channels], 'f32', `${name}.running`)
+    running.update(before => before.mul(0.9).add(statistic.stopGradient().mul(0.1)))
+  }
+  return found.output
+}
+
+const cnn: Loss = (p, batch, attributes) => {
+  const [stages, blocks] = numbers(attributes, 'stages', 'blocks')
+  let x = relu(convolveAndNormalise(p, 'stem', batch['input']))
+  for (let stage = 0; stage < stages; stage++) {
+    for (let block = 0; block < blocks; block++) {
+      const name = `stages.${stage}.${block}`
+      const shrinks = stage > 0 && block === 0
+      const stride = shrinks ? 2 : 1
+      const first = relu(convolveAndNormalise(p, `${name}.first`, x, stride))
+      const branch = convolveAndNormalise(p, `${name}.second`, first)
+      x = relu(add(branch, shrinks ? convolveAndNormalise(p, `${name}.shortcut`, x, stride) : x))
+    }
+  }
+  return crossEntropy(linear(p, 'head', mean(x, [2, 3])), batch['labels'])
+}
+
+const vit: Loss = (p, batch, attributes) => {
+  const [patch, width, blocks, heads] = numbers(attributes, 'patch', 'width', 'blocks', 'heads')
+  const patches = rearrange(batch['input'], 'b c (h i) (w j) -> b (h w) (c i j)', { i: patch, j: patch })
+  let x = add(linear(p, 'embed', patches), p['position'])
+  for (let block = 0; block < blocks; block++) {
+    const name = `blocks.${block}`
+    const qkv = linear(p, `${name}.qkv`, norm(p, `${name}.norm1`, x, 1e-6))
+    const [q, k, v] = split(qkv, 3, -1).map(part => rearrange(part, 'b n (h d) -> b h n d', { h: heads }))
+    const attention = softmax(mul(matmul(q, k, { transposeB: true }), (width / heads) ** -0.5))
+    x = add(x, linear(p, `${name}.proj`, rearrange(matmul(attention, v), 'b h n d -> b n (h d)')))
+    const hidden = gelu(linear(p, `${name}.fc1`, norm(p, `${name}.norm2`, x, 1e-6)))
+    x = add(x, linear(p, `${name}.fc2`, hidden))
+  }
+  return crossEntropy(linear(p, 'head', mean(norm(p, 'norm', x, 1e-6), 1)), batch['labels'])
+}
+
+export const tenetLosses: Readonly<Record<string, Loss>> = { mlp, cnn, vit }
