@@ -26,10 +26,14 @@ export interface BlockScatter {
  * below that.
  */
 const SERIAL_ELEMENTS = 196608
-/** Below this many elements a table is cheap to copy, which every ScatterND does. */
-const CHEAP_COPY = 2 ** 20
-/** Narrowest group of columns worth a table of its own: two cache lines. */
-const GROUP_COLUMNS = 32
+/**
+ * Every ScatterND copies its table, so a chain of them copies it again and again. Below CACHED elements that costs next to
+ * nothing; above, the columns are cut into groups with tables of their own, until a chain copies about COPIED elements.
+ */
+const CACHED = 2 ** 20
+const COPIED = 2 ** 23
+/** Narrowest group of columns: one cache line. */
+const GROUP_COLUMNS = 16
 
 const exact = { allowzero: { int: 1 } } as const
 
@@ -56,8 +60,8 @@ function combineRows(
 ): string {
   if (distinct) return to.emit('ScatterND', [emptyTable(to, [size, width], dtype, reduction), places, updates])
   const parts = Math.ceil((rows * width) / SERIAL_ELEMENTS)
-  // A large table is cut into groups of columns, each of which is copied once; a small one is passed along a chain.
-  const groups = size * width > CHEAP_COPY ? Math.max(1, Math.min(parts, Math.floor(width / GROUP_COLUMNS))) : 1
+  const wanted = size * width > CACHED ? Math.round((parts * size * width) / COPIED) : 1
+  const groups = Math.max(1, Math.min(wanted, parts, Math.floor(width / GROUP_COLUMNS)))
   const columns = sizesOf(width, Math.ceil(width / groups))
   const steps = sizesOf(rows, Math.max(1, Math.floor(SERIAL_ELEMENTS / columns[0])))
   const stepPlaces = split(to, places, steps, 0)
