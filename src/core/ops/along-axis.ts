@@ -136,6 +136,7 @@ function elementwiseOperands(op: string, x: TensorLike, indices: Indices, update
  */
 export function scatterAdd(x: TensorLike, indices: Indices, updates: TensorLike, axis = -1): Tensor {
   const { input, along, places, given } = elementwiseOperands('scatterAdd', x, indices, updates, axis)
+  if (input.dtype === 'bool') throw new Error('scatterAdd: cast the bool tensor to a number first')
   requireConcrete('scatterAdd', input.shape, [along])
   return add(input, apply(scatterElementsPrimitive, [given, places], { axis: along, size: input.shape[along] }))
 }

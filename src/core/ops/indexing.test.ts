@@ -142,6 +142,8 @@ describe('single elements along an axis', () => {
       'scatter: indices [2,1] and updates [1,1] do not fit [1,2] along axis 1',
     )
     expect(() => ops.scatterAdd(tensor([[1, 2]]), [[2]], tensor([[1]]))).toThrow('scatterAdd: index 2 is out of range')
+    expect(() => ops.scatterAdd(tensor([true]), [0], tensor([true]))).toThrow('scatterAdd: cast the bool tensor')
+    expect(() => ops.indexAdd(tensor([true]), [0], tensor([true]))).toThrow('indexAdd: cast the bool tensor')
   })
 })
 

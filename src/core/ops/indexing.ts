@@ -204,6 +204,7 @@ export function indexAdd(x: TensorLike, indices: Indices, updates: TensorLike, a
     throw new Error(
       `indexAdd: updates are ${formatShape(given.shape)}, expected ${formatShape(expected)} for ${formatShape(input.shape)} and indices ${formatShape(places.shape)} along axis ${along}`,
     )
+  if (input.dtype === 'bool') throw new Error('indexAdd: cast the bool tensor to a number first')
   requireConcrete('indexAdd', input.shape, [along])
   checkKnown('indexAdd', places, along, input.shape)
   return add(input, scatterBlocks(given, places, { axis: along, batchDims: 0, size: input.shape[along] }))
