@@ -68,7 +68,10 @@ describe('scans without an operator of their own', () => {
     expect([...(await gradient.value()).numbers()]).toEqual([1, 8, 0, 0, 0])
   })
   it('logCumulativeSumExp keeps its range and starts from nothing', async () => {
-    await check(x => logCumulativeSumExp(x), [hostTensor([-1e4, 900, 901, -50], [4])], { gradient: false, tolerance: 1e-6 })
+    await check(x => logCumulativeSumExp(x), [hostTensor([-1e4, 900, 901, -50], [4])], {
+      gradient: false,
+      tolerance: 1e-6,
+    })
     const x = tensor([Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY, 1, 2])
     const y = logCumulativeSumExp(x)
     const [gradient] = grad(sum(y.slice(0, 2, 4)), [x])
