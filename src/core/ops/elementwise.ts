@@ -15,7 +15,7 @@ export function requireFloat(op: string, { dtype }: Spec): void {
 
 interface UnaryFaces {
   /** An ONNX operator, or a composition of several. */
-  readonly onnx: string | ((to: Lowering, x: string, dtype: DType) => string)
+  readonly onnx: string | ((to: Lowering, x: string, dtype: DType, rank: number) => string)
   readonly evaluate: (x: number) => number
   /** Cotangent of x from that of y = f(x). */
   readonly vjp?: (cotangent: Tensor, x: Tensor, y: Tensor) => Tensor
@@ -35,7 +35,9 @@ export function unary(name: string, faces: UnaryFaces): (x: TensorLike) => Tenso
     },
     vjp: faces.vjp && ((node, [cotangent]) => [cotangent && faces.vjp!(cotangent, node.inputs[0], node.outputs[0])]),
     lower: (to, [x], node) =>
-      typeof faces.onnx === 'string' ? to.emit(faces.onnx, [x]) : faces.onnx(to, x, node.inputs[0].dtype),
+      typeof faces.onnx === 'string'
+        ? to.emit(faces.onnx, [x])
+        : faces.onnx(to, x, node.inputs[0].dtype, node.inputs[0].rank),
     evaluate: ([x]) => x.data.map(faces.evaluate),
     rewrite: faces.rewrite,
   }
@@ -171,25 +173,6 @@ export const isInfinite = unary('isInfinite', {
 /** Logical not of a bool tensor. */
 export const not = unary('not', { onnx: 'Not', evaluate: x => Number(!x), to: 'bool', anyDType: true })
 
-const INV_SQRT_2 = Math.SQRT1_2
-const INV_SQRT_2PI = 1 / Math.sqrt(2 * Math.PI)
-
-/** x Phi(x), the exact (erf) form of GELU (Hendrycks & Gimpel 2016). */
-export const gelu = unary('gelu', {
-  onnx: (to, x, dtype) => {
-    if (to.contributed && dtype === 'f32') return to.emit('Gelu', [x], {}, 'com.microsoft')
-    const tail = to.emit('Erf', [to.emit('Mul', [x, to.scalar(INV_SQRT_2, dtype)])])
-    const half = to.emit('Mul', [x, to.scalar(0.5, dtype)])
-    return to.emit('Mul', [half, to.emit('Add', [tail, to.scalar(1, dtype)])])
-  },
-  evaluate: x => 0.5 * x * (1 + erfReference(x * INV_SQRT_2)),
-  vjp: (ct, x) => {
-    const cdf = add(mul(erf(mul(x, INV_SQRT_2)), 0.5), 0.5)
-    const density = mul(exp(mul(mul(x, x), -0.5)), INV_SQRT_2PI)
-    return mul(ct, add(cdf, mul(x, density)))
-  },
-})
-
 function roundHalfEven(x: number): number {
   const low = Math.floor(x)
   const rest = x - low
@@ -198,7 +181,7 @@ function roundHalfEven(x: number): number {
 }
 
 /** erf to float64 precision: a Taylor series near 0, a continued fraction of erfc elsewhere (Abramowitz & Stegun 7.1.5, 7.1.14). */
-function erfReference(x: number): number {
+export function erfReference(x: number): number {
   const z = Math.abs(x)
   if (Number.isNaN(x)) return x
   if (z > 6) return Math.sign(x)
@@ -494,9 +477,31 @@ export function where(condition: Tensor, a: TensorLike, b: TensorLike): Tensor {
   return apply(wherePrimitive, [condition, ...operands('where', a, b)], {})
 }
 
+interface ClipAttributes {
+  readonly low: number | null
+  readonly high: number | null
+}
+
+const clipPrimitive: Primitive<ClipAttributes> = {
+  name: 'clip',
+  shape: ([x]) => ({ shape: x.shape, dtype: x.dtype }),
+  // Where clipping changed nothing, the gradient passes; the bounds themselves are inside.
+  vjp: (node, [ct]) => [ct && mul(ct, cast(equal(node.inputs[0], node.outputs[0]), ct.dtype))],
+  lower: (to, [x], { attributes: { low, high }, inputs: [{ dtype }] }) =>
+    to.emit('Clip', [x, low === null ? '' : to.scalar(low, dtype), ...(high === null ? [] : [to.scalar(high, dtype)])]),
+  evaluate: ([x], { low, high }) =>
+    x.data.map(value => (low !== null && value < low ? low : high !== null && value > high ? high : value)),
+}
+
 /** x limited to [low, high]; the gradient is 0 outside and passes on the bounds. Either bound may be left out. */
 export function clip(x: TensorLike, low?: TensorLike, high?: TensorLike): Tensor {
-  let limited = asTensor(x)
+  const input = asTensor(x)
+  const isNumber = (bound?: TensorLike): bound is number | undefined => bound === undefined || typeof bound === 'number'
+  if (isNumber(low) && isNumber(high) && isFloat(input.dtype))
+    return low === undefined && high === undefined
+      ? input
+      : apply(clipPrimitive, [input], { low: low ?? null, high: high ?? null })
+  let limited = input
   if (low !== undefined) limited = where(less(limited, low), low, limited)
   if (high !== undefined) limited = where(greater(limited, high), high, limited)
   return limited

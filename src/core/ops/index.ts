@@ -1,3 +1,4 @@
+export * from './activation.ts'
 export * from './batch-norm.ts'
 export * from './cast.ts'
 export * from './conv.ts'
