@@ -1,15 +1,15 @@
 import {
-  asTensor,
   concat,
   formatShape,
+  isFloat,
+  maskedSoftmax,
   matmul,
   mul,
   rearrange,
+  type Shape,
   softmax,
-  stack,
   type Tensor,
   tensor,
-  where,
 } from '../core/index.ts'
 import { Dropout } from './dropout.ts'
 import { xavierUniform } from './initialise.ts'
@@ -36,12 +36,33 @@ export function causalMask(queries: number, keys: number): Tensor {
   return tensor(blocked, [queries, keys], 'bool')
 }
 
+/** Whether `shape` broadcasts to `target` without growing it. */
+const broadcastsTo = (shape: Shape, target: Shape): boolean =>
+  shape.length <= target.length &&
+  shape.every((dim, i) => dim === 1 || dim === target[target.length - shape.length + i])
+
+function checkAttention(query: Tensor, key: Tensor, value: Tensor): void {
+  const [queryDim, keyDim] = [query, key].map(t => t.shape[t.rank - 1])
+  const shown = `query ${formatShape(query.shape)}, key ${formatShape(key.shape)}, value ${formatShape(value.shape)}`
+  if (queryDim !== keyDim) throw new Error(`attention: queries and keys must be of one width: ${shown}`)
+  if (key.shape[key.rank - 2] !== value.shape[value.rank - 2])
+    throw new Error(`attention: there must be as many values as keys: ${shown}`)
+}
+
+function checkMask(name: string, mask: Tensor | undefined, scores: Tensor): void {
+  if (mask && !broadcastsTo(mask.shape, scores.shape))
+    throw new Error(
+      `attention: ${name} ${formatShape(mask.shape)} does not fit the scores ${formatShape(scores.shape)}`,
+    )
+}
+
 /**
  * softmax(Q K^T / sqrt(d) + bias) V. Queries with every key blocked get zeros (PyTorch gives NaN).
  * @param query [..., queries, dim]
  * @param key [..., keys, dim]
  * @param value [..., keys, valueDim]
- * @returns output [..., queries, valueDim] and the weights [..., queries, keys]. Source: Vaswani et al. 2017
+ * @returns output [..., queries, valueDim] and the weights [..., queries, keys], as they are before dropout
+ * @throws when widths, numbers of keys and values, or a mask do not fit. Source: Vaswani et al. 2017, section 3.2.1
  */
 export function scaledDotProductAttention(
   query: Tensor,
@@ -49,9 +70,12 @@ export function scaledDotProductAttention(
   value: Tensor,
   options: AttentionOptions = {},
 ): { output: Tensor; weights: Tensor } {
+  checkAttention(query, key, value)
   const scale = options.scale ?? 1 / Math.sqrt(query.shape[query.rank - 1])
   // Scaling the queries touches fewer numbers than scaling the scores.
   let scores = matmul(mul(query, scale), key, { transposeB: true })
+  checkMask('bias', options.bias, scores)
+  checkMask('blocked', options.blocked, scores)
   if (options.bias) scores = scores.add(options.bias)
   const masks = [
     options.blocked,
@@ -60,13 +84,6 @@ export function scaledDotProductAttention(
   const blocked = masks.length ? masks.reduce((a, b) => a.or(b)) : undefined
   const weights = blocked ? maskedSoftmax(scores, blocked) : softmax(scores, -1)
   return { output: matmul(options.dropout?.(weights) ?? weights, value), weights }
-}
-
-/** Softmax over the last axis among the entries that are not blocked; zeros where all are. */
-function maskedSoftmax(scores: Tensor, blocked: Tensor): Tensor {
-  // Far below any score, yet finite, so that a fully blocked row is uniform instead of NaN before it is zeroed.
-  const lowered = where(blocked, asTensor(-1e30, scores.dtype), scores)
-  return where(blocked, asTensor(0, scores.dtype), softmax(lowered, -1))
 }
 
 export interface MultiheadAttentionOptions {
@@ -79,10 +96,11 @@ export interface MultiheadAttentionOptions {
 }
 
 export interface MultiheadInputs {
-  /** bool [batch, keys], true where a key is padding. */
+  /** bool or integer [batch, keys], true (not 0) where a key is padding. */
   readonly keyPadding?: Tensor
-  /** bool (true = blocked) or float (added), [queries, keys] or [batch * heads, queries, keys]. */
+  /** bool or integer (true or not 0: blocked) or float (added), [queries, keys] or [batch * heads, queries, keys]. */
   readonly mask?: Tensor
+  /** A query sees no key after its own position; default false. */
   readonly causal?: boolean
 }
 
@@ -96,6 +114,8 @@ export class MultiheadAttention extends Module {
   readonly in_proj_bias?: Parameter
   readonly out_proj: Linear
   readonly #dropout: Dropout
+  readonly #keyDim: number
+  readonly #valueDim: number
 
   constructor(
     readonly dim: number,
@@ -116,6 +136,8 @@ export class MultiheadAttention extends Module {
     this.out_proj = new Linear(dim, dim, { bias })
     if (bias) this.out_proj.bias!.set(new Float32Array(dim))
     this.#dropout = new Dropout(dropout)
+    this.#keyDim = keyDim
+    this.#valueDim = valueDim
   }
 
   #project(query: Tensor, key: Tensor, value: Tensor): Tensor[] {
@@ -136,7 +158,9 @@ export class MultiheadAttention extends Module {
    * @param query [batch, queries, dim]
    * @param key [batch, keys, keyDim]; default: the query
    * @param value [batch, keys, valueDim]; default: the key
+   * @param inputs masks
    * @returns output [batch, queries, dim] and the weights [batch, heads, queries, keys]
+   * @throws when a shape does not fit
    */
   override forward(
     query: Tensor,
@@ -144,6 +168,7 @@ export class MultiheadAttention extends Module {
     value: Tensor = key,
     inputs: MultiheadInputs = {},
   ): { output: Tensor; weights: Tensor } {
+    this.#checkInputs(query, key, value)
     const { heads } = this
     const [q, k, v] = this.#project(query, key, value).map(t => rearrange(t, 'b n (h d) -> b h n d', { h: heads }))
     const { output, weights } = scaledDotProductAttention(q, k, v, {
@@ -152,6 +177,15 @@ export class MultiheadAttention extends Module {
       dropout: x => this.#dropout.forward(x),
     })
     return { output: this.out_proj.forward(rearrange(output, 'b h n d -> b n (h d)')), weights }
+  }
+
+  #checkInputs(...given: readonly Tensor[]): void {
+    const widths = [this.dim, this.#keyDim, this.#valueDim]
+    const batches = given.map(t => t.shape[0])
+    if (given.some((t, i) => t.rank !== 3 || t.shape[2] !== widths[i]) || new Set(batches).size > 1)
+      throw new Error(
+        `attention: expected [batch, tokens, width] with widths ${widths}, got query, key and value ${given.map(t => formatShape(t.shape)).join(', ')}`,
+      )
   }
 
   #masks({ keyPadding, mask }: MultiheadInputs, query: Tensor, key: Tensor): { bias?: Tensor; blocked?: Tensor } {
@@ -166,8 +200,8 @@ export class MultiheadAttention extends Module {
     let bias: Tensor | undefined
     if (mask) {
       const shaped = this.#shapeMask(mask, batch, queries, keys)
-      if (mask.dtype === 'bool') blocked.push(shaped)
-      else bias = shaped
+      if (isFloat(mask.dtype)) bias = shaped
+      else blocked.push(shaped.cast('bool'))
     }
     return { bias, blocked: blocked.length ? blocked.reduce((a, b) => a.or(b)) : undefined }
   }
@@ -180,40 +214,6 @@ export class MultiheadAttention extends Module {
       `attention: mask is ${formatShape(mask.shape)}, expected [${queries},${keys}] or [${batch * this.heads},${queries},${keys}]`,
     )
   }
-}
-
-/**
- * Rotary position embedding of interleaved pairs: (x_2i, x_2i+1) is turned by position * base^(-2i/dim).
- * @param x [..., positions, dim], dim even. Source: Su et al. 2021
- */
-export function rotary(x: Tensor, base = 10000): Tensor {
-  const [positions, dim] = x.shape.slice(-2)
-  if (dim % 2 !== 0) throw new Error(`rotary: the width must be even, got ${dim}`)
-  const half = dim / 2
-  const angles = Float64Array.from(
-    { length: positions * half },
-    (_, i) => Math.floor(i / half) * base ** ((-2 * (i % half)) / dim),
-  )
-  const table = (f: (angle: number) => number): Tensor => tensor(Float32Array.from(angles, f), [positions, half])
-  const [even, odd] = [0, 1].map(offset => x.slice(-1, offset, dim, 2))
-  const cosines = table(Math.cos)
-  const sines = table(Math.sin)
-  const turned = stack([even.mul(cosines).sub(odd.mul(sines)), even.mul(sines).add(odd.mul(cosines))], -1)
-  return turned.reshape(x.shape)
-}
-
-/**
- * Fixed sine and cosine position vectors [positions, dim]: sin in the first half of each pair.
- * Source: Vaswani et al. 2017, section 3.5
- */
-export function sinusoidalPositions(positions: number, dim: number): Tensor {
-  const values = new Float32Array(positions * dim)
-  for (let p = 0; p < positions; p++)
-    for (let i = 0; i < dim; i++) {
-      const angle = p / 10000 ** ((2 * Math.floor(i / 2)) / dim)
-      values[p * dim + i] = i % 2 === 0 ? Math.sin(angle) : Math.cos(angle)
-    }
-  return tensor(values, [positions, dim])
 }
 
 /** Puts a learned token before a sequence: [batch, n, dim] -> [batch, n+1, dim]. */

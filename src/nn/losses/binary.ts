@@ -1,5 +1,5 @@
 import { sigmoid, softplus, type Tensor } from '../../core/index.ts'
-import { type Reduction, reduceLoss } from './reduction.ts'
+import { type Reduction, reduceLoss, requireSameShape } from './reduction.ts'
 
 export interface BinaryOptions {
   /** Weight of positive targets; broadcasts with the logits. */
@@ -9,12 +9,17 @@ export interface BinaryOptions {
   readonly reduction?: Reduction
 }
 
-/** -t log s(x) - (1-t) log(1-s(x)) from logits, without overflow. @param targets in [0, 1], of the logits' shape */
+/**
+ * -t log s(x) - (1-t) log(1-s(x)) from logits, without overflow.
+ * @param targets in [0, 1], of the logits' shape
+ * @throws when the shapes differ
+ */
 export function binaryCrossEntropy(
   logits: Tensor,
   targets: Tensor,
   { positiveWeight, weights, reduction = 'mean' }: BinaryOptions = {},
 ): Tensor {
+  requireSameShape('binaryCrossEntropy', logits, targets)
   // log s(x) = -softplus(-x) and log(1-s(x)) = -softplus(x).
   const positive = softplus(logits.neg()).mul(targets)
   const negative = softplus(logits).mul(targets.neg().add(1))
@@ -35,6 +40,7 @@ export function focalLoss(
   targets: Tensor,
   { alpha = 0.25, gamma = 2, reduction = 'mean' }: FocalOptions = {},
 ): Tensor {
+  requireSameShape('focalLoss', logits, targets)
   const probability = sigmoid(logits)
   const opposite = targets.neg().add(1)
   const missed = probability.mul(opposite).add(probability.neg().add(1).mul(targets))
@@ -46,11 +52,17 @@ export function focalLoss(
  * 1 - (2 sum(p m) + epsilon) / (sum(p) + sum(m) + epsilon) for each mask, averaged. Source: Milletari et al. 2016
  * @param logits [batch, ...], passed through a sigmoid
  * @param masks of the same shape, in [0, 1]
+ * @param options.epsilon keeps empty masks defined: two empty ones agree fully; default 1
  */
-export function diceLoss(logits: Tensor, masks: Tensor, epsilon = 1): Tensor {
+export function diceLoss(
+  logits: Tensor,
+  masks: Tensor,
+  { epsilon = 1, reduction = 'mean' }: { readonly epsilon?: number; readonly reduction?: Reduction } = {},
+): Tensor {
+  requireSameShape('diceLoss', logits, masks)
   const axes = logits.shape.map((_, axis) => axis).slice(1)
   const probability = sigmoid(logits)
   const overlap = probability.mul(masks).sum(axes).mul(2).add(epsilon)
   const total = probability.sum(axes).add(masks.sum(axes)).add(epsilon)
-  return overlap.div(total).neg().add(1).mean()
+  return reduceLoss(overlap.div(total).neg().add(1), reduction)
 }

@@ -46,7 +46,7 @@ export function ctcLoss(
   const [, batch] = logits.shape
   if (targets.rank !== 2 || targets.shape[0] !== batch)
     throw new Error(`ctc: targets are ${formatShape(targets.shape)} for logits ${formatShape(logits.shape)}`)
-  if (!zeroInfinity) checkLengths(inputLengths, targetLengths)
+  if (!zeroInfinity) checkLengths(targets, inputLengths, targetLengths)
   const labels = withBlanks(targets.cast('i64'), blank)
   const alphas = forwardVariables(logits, labels, inputLengths.cast('i64'), blank)
   const ends = targetLengths.cast('i64').mul(2).expandDims(1)
@@ -60,14 +60,21 @@ export function ctcLoss(
   return finite.div(targetLengths.cast('f32').maximum(1)).mean()
 }
 
-function checkLengths(inputLengths: Tensor, targetLengths: Tensor): void {
-  const [inputs, targets] = [constantData(inputLengths), constantData(targetLengths)]
-  if (!inputs || !targets) return
-  const item = Array.from(targets, Number).findIndex((length, i) => length > Number(inputs[i]))
-  if (item >= 0)
+/** A target needs a step for each label and one more between equal neighbours. */
+function checkLengths(targets: Tensor, inputLengths: Tensor, targetLengths: Tensor): void {
+  const [inputs, lengths] = [constantData(inputLengths), constantData(targetLengths)]
+  if (!inputs || !lengths) return
+  const labels = constantData(targets)
+  Array.from(lengths, Number).forEach((length, item) => {
+    const start = item * targets.shape[1]
+    const own = labels?.slice(start, start + length) ?? []
+    const repeats = Array.from(own, Number).filter((label, i, all) => i > 0 && label === all[i - 1]).length
+    if (length + repeats <= Number(inputs[item])) return
+    const also = repeats ? ` (${repeats} of them repeated, which takes a blank between)` : ''
     throw new Error(
-      `ctc: the target of item ${item} has ${targets[item]} labels but its input only ${inputs[item]} steps; shorten it or pass zeroInfinity`,
+      `ctc: the target of item ${item} has ${length} labels${also} but its input only ${inputs[item]} steps; shorten it or pass zeroInfinity`,
     )
+  })
 }
 
 /** [batch, length] -> [batch, 2 length + 1]: blanks between, before and after the labels. */

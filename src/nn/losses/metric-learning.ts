@@ -57,7 +57,7 @@ export function marginRankingLoss(
   margin = 0,
   reduction: Reduction = 'mean',
 ): Tensor {
-  return reduceLoss(relu(a.sub(b).mul(labels.neg()).add(margin)), reduction)
+  return reduceLoss(relu(b.sub(a).mul(labels.cast(a.dtype)).add(margin)), reduction)
 }
 
 /** Mean over classes of max(0, margin - x_y + x_j) for j != y. @param labels [batch] */
@@ -75,4 +75,4 @@ export function bootstrapCosine(prediction: Tensor, target: Tensor): Tensor {
 }
 
 /** Rows divided by their length. */
-export const unitRows = (x: Tensor): Tensor => l2Normalize(x, -1)
+export const unitRows = (x: Tensor): Tensor => l2Normalize(x)

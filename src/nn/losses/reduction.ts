@@ -1,4 +1,4 @@
-import { asTensor, mul, type Tensor } from '../../core/index.ts'
+import { asTensor, formatShape, mul, type Tensor } from '../../core/index.ts'
 
 /** How losses of single elements become one number: their mean, their sum, or not at all. */
 export type Reduction = 'mean' | 'sum' | 'none'
@@ -14,4 +14,12 @@ export function reduceLoss(losses: Tensor, reduction: Reduction, weights?: Tenso
   if (!weights) return losses.mean()
   const total = weights.broadcastTo(losses.shape).sum()
   return weighted.sum().div(total.add(total.equal(asTensor(0, total.dtype)).cast(total.dtype)))
+}
+
+/** Throws unless a prediction and its target are of one shape: broadcasting would hide a mistake. */
+export function requireSameShape(loss: string, prediction: Tensor, target: Tensor): void {
+  if (formatShape(prediction.shape) !== formatShape(target.shape))
+    throw new Error(
+      `${loss}: the prediction is ${formatShape(prediction.shape)}, the target ${formatShape(target.shape)}; they must be equal`,
+    )
 }

@@ -1,11 +1,8 @@
-import { formatShape, type Tensor, where } from '../../core/index.ts'
-import { type Reduction, reduceLoss } from './reduction.ts'
+import { type Tensor, where } from '../../core/index.ts'
+import { type Reduction, reduceLoss, requireSameShape } from './reduction.ts'
 
 function difference(loss: string, prediction: Tensor, target: Tensor): Tensor {
-  if (formatShape(prediction.shape) !== formatShape(target.shape))
-    throw new Error(
-      `${loss}: the prediction is ${formatShape(prediction.shape)}, the target ${formatShape(target.shape)}`,
-    )
+  requireSameShape(loss, prediction, target)
   return prediction.sub(target)
 }
 
