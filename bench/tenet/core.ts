@@ -5,6 +5,7 @@ import {
   embedding,
   gelu,
   layerNorm,
+  linearScan,
   matmul,
   type ProgramOptions,
   resize,
@@ -26,6 +27,7 @@ const operations: Readonly<Record<string, Operation>> = {
   softmax: (_, x) => softmax(x),
   layerNorm: ({ eps }, x, weight, bias) => layerNorm(x, { weight, bias, epsilon: Number(eps) }),
   gelu: (_, x) => gelu(x),
+  scan: (_, decay, drive) => linearScan(decay, drive, { axis: 1 }),
   gather: (_, table, ids) => embedding(table, ids),
   resize: ({ size }, x) => resize(x, { size: Number(size), mode: 'linear' }),
 }

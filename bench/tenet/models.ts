@@ -2,8 +2,12 @@ import {
   add,
   batchNorm,
   conv,
+  exp,
+  expandDims,
+  flip,
   gelu,
   layerNorm,
+  linearScan,
   logSoftmax,
   matmul,
   mean,
@@ -12,8 +16,11 @@ import {
   oneHot,
   rearrange,
   relu,
+  sigmoid,
   softmax,
+  softplus,
   split,
+  sub,
   sum,
   type Tensor,
   Variable,
@@ -36,6 +43,8 @@ function linear(p: Named, name: string, x: Tensor): Tensor {
 
 const norm = (p: Named, name: string, x: Tensor, epsilon: number): Tensor =>
   layerNorm(x, { weight: p[`${name}.weight`], bias: p[`${name}.bias`], epsilon })
+
+const silu = (x: Tensor): Tensor => mul(x, sigmoid(x))
 
 const crossEntropy = (logits: Tensor, labels: Tensor): Tensor =>
   neg(mean(sum(mul(logSoftmax(logits, 1), oneHot(labels, logits.shape[1])), 1)))
@@ -98,4 +107,32 @@ const vit: Loss = (p, batch, attributes) => {
   return crossEntropy(linear(p, 'head', mean(norm(p, 'norm', x, 1e-6), 1)), batch['labels'])
 }
 
-export const tenetLosses: Readonly<Record<string, Loss>> = { mlp, cnn, vit }
+/** One direction of the block: a short causal convolution, then the selective state space; [batch, length, inner]. */
+function selectiveScan(p: Named, name: string, sequence: Tensor, attributes: BenchCase['attributes']): Tensor {
+  const [inner, state, kernel, rank] = numbers(attributes, 'inner', 'state', 'kernel', 'rank')
+  const channelsFirst = rearrange(sequence, 'b l d -> b d l')
+  const convolved = conv(channelsFirst, p[`${name}.conv.weight`], {
+    bias: p[`${name}.conv.bias`],
+    padding: [[kernel - 1, 0]],
+    groups: inner,
+  })
+  const u = silu(rearrange(convolved, 'b d l -> b l d'))
+  const [low, input, output] = split(linear(p, `${name}.x_proj`, u), [rank, state, state], -1)
+  const step = softplus(linear(p, `${name}.dt_proj`, low))
+  const decay = exp(mul(expandDims(step, -1), neg(exp(p[`${name}.A_log`]))))
+  const drive = mul(expandDims(mul(step, u), -1), expandDims(input, 2))
+  const states = linearScan(decay, drive, { axis: 1 })
+  return add(sum(mul(states, expandDims(output, 2)), -1), mul(u, p[`${name}.D`]))
+}
+
+const mamba: Loss = (p, batch, attributes) => {
+  const x = batch['input']
+  const [hidden, gate] = split(linear(p, 'in_proj', norm(p, 'norm', x, 1e-5)), 2, -1)
+  const backward = flip(selectiveScan(p, 'backward', flip(hidden, 1), attributes), 1)
+  const mixed = add(selectiveScan(p, 'forward', hidden, attributes), backward)
+  const output = add(x, linear(p, 'out_proj', mul(mixed, silu(gate))))
+  const difference = sub(output, batch['target'])
+  return mean(mul(difference, difference))
+}
+
+export const tenetLosses: Readonly<Record<string, Loss>> = { mlp, cnn, vit, mamba }

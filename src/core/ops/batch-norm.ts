@@ -105,15 +105,15 @@ const batchPrimitive: Primitive<BatchNormAttributes> = {
 function lowerBatchNorm(
   to: Lowering,
   [x, weight, bias]: readonly string[],
-  { inputs: [{ shape, dtype }], attributes: { epsilon } }: Node<BatchNormAttributes>,
+  { id, inputs: [{ shape, dtype }], attributes: { epsilon } }: Node<BatchNormAttributes>,
 ): string[] {
   const channels = shape[1]
   if (to.device === 'cpu' && dtype === 'f32') {
-    // With momentum 0 the running statistics that the operator returns are those of the batch.
-    const start = [
-      to.constant(new Float32Array(channels), [channels], dtype),
-      to.constant(new Float32Array(channels).fill(1), [channels], dtype),
-    ]
+    // With momentum 0 the running statistics that the operator returns are those of the batch, whatever it starts from.
+    // It writes them over its start, so no two nodes may share one: equal constants would become one array.
+    const start = [0, 0.5].map(apart =>
+      to.constant(new Float32Array(channels).fill((id % 2 ** 22) + apart), [channels], dtype),
+    )
     return to.emitMany('BatchNormalization', [x, weight, bias, ...start], 3, {
       epsilon: { float: epsilon },
       momentum: { float: 0 },

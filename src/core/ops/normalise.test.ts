@@ -166,6 +166,10 @@ describe('batch norm', () => {
     expectClose(first.numbers(), values(mean(x, [0, 2])), 1e-6, 'mean')
     expectClose(second.numbers(), values(variance(x, [0, 2])), 1e-6, 'variance')
   })
+  it('keeps the statistics of two norms of equal width apart', async () => {
+    const twice = (x: Tensor, y: Tensor): Tensor => batchNorm(mul(batchNorm(x).output, y)).output
+    await check(twice, [randomTensor([6, 3, 5], 1), randomTensor([6, 3, 5], 2)])
+  })
   it('in evaluation equals the affine map it folds into', () => {
     const x = constant([2, 3, 4], 1)
     const [weight, bias, average] = [2, 3, 4].map(seed => constant([3], seed))
