@@ -1,12 +1,14 @@
 import { activationReaders } from './activation.ts'
 import { constantReaders } from './constants.ts'
 import { controlReaders } from './control.ts'
+import { convReaders } from './conv.ts'
 import { elementwiseReaders } from './elementwise.ts'
 import { indexingReaders } from './indexing.ts'
 import { layoutReaders } from './layout.ts'
 import { lossReaders } from './loss.ts'
 import { matmulReaders } from './matmul.ts'
 import type { OperatorReader } from './node-reader.ts'
+import { normaliseReaders } from './normalise.ts'
 import { optimizerReaders } from './optimizer.ts'
 import { quantizeReaders } from './quantize.ts'
 import { reduceReaders } from './reduce.ts'
@@ -18,11 +20,13 @@ export const operators: ReadonlyMap<string, OperatorReader> = new Map(
     activationReaders,
     constantReaders,
     controlReaders,
+    convReaders,
     elementwiseReaders,
     indexingReaders,
     layoutReaders,
     lossReaders,
     matmulReaders,
+    normaliseReaders,
     optimizerReaders,
     quantizeReaders,
     reduceReaders,
