@@ -28,6 +28,7 @@ export function attributeKey(value: unknown): string {
   if (typeof value === 'number') return exactKey(value)
   if (typeof value !== 'object' || value === null) return String(value)
   if (Array.isArray(value)) return value.length > 4 * SMALL ? `#${identityOf(value)}` : `[${value.map(attributeKey)}]`
+  if ('structureKey' in value) return String(value.structureKey)
   if (!isPlain(value)) return `#${identityOf(value)}`
   return `{${Object.keys(value)
     .sort()
@@ -43,11 +44,42 @@ const isLeaf = (node: Node): boolean => node.primitive.name === 'placeholder' ||
  * An equal graph with less work: equal subexpressions are computed once, each primitive's own rewrites are applied
  * (neutral elements, transposes folded into products, reshapes merged), and what nobody needs is gone.
  * Placeholders and variables stay the same objects.
+ * @param prune also drop what nodes compute beside what is read; false for a graph that is still to be differentiated,
+ *   as that may read it. Default true
  * @returns for each output, the tensor that replaces it
  */
-export function simplify(outputs: readonly Tensor[]): Tensor[] {
+export function simplify(outputs: readonly Tensor[], { prune = true } = {}): Tensor[] {
   const pass = new Simplifier()
-  return outputs.map(output => pass.tensor(output))
+  return (prune ? withoutUnused(outputs) : outputs).map(output => pass.tensor(output))
+}
+
+/** The same graph in which nodes that can do so ({@link Primitive.prune}) no longer compute outputs that nobody reads. */
+function withoutUnused(outputs: readonly Tensor[]): readonly Tensor[] {
+  const order = topologicalOrder(outputs)
+  const used = new Set(outputs)
+  const smaller = new Map<Node, readonly (Tensor | undefined)[]>()
+  for (let i = order.length - 1; i >= 0; i--) {
+    const node = order[i]
+    const reads = node.outputs.map(output => used.has(output))
+    if (!reads.includes(true)) continue
+    const kept = reads.includes(false) ? node.primitive.prune?.(node, reads) : undefined
+    if (kept) smaller.set(node, kept)
+    for (const input of kept?.find(t => t)?.node.inputs ?? node.inputs) used.add(input)
+  }
+  if (smaller.size === 0) return outputs
+  const replaced = new Map<Tensor, Tensor>()
+  const current = (t: Tensor): Tensor => replaced.get(t) ?? t
+  for (const node of order) {
+    const kept = smaller.get(node) ?? node.outputs
+    const source = kept.find(t => t)!.node
+    const inputs = source.inputs.map(current)
+    if (source === node && inputs.every((input, i) => input === node.inputs[i])) continue
+    const made = applyMany(source.primitive, inputs, source.attributes)
+    kept.forEach((t, i) => {
+      if (t) replaced.set(node.outputs[i], made[t.index])
+    })
+  }
+  return outputs.map(current)
 }
 
 class Simplifier {
@@ -64,7 +96,9 @@ class Simplifier {
     if (this.#replaced.has(node.outputs[0])) return
     const inputs = node.inputs.map(input => this.#replaced.get(input)!)
     const results = this.#canonical(node, inputs)
-    node.outputs.forEach((output, i) => this.#replaced.set(output, results[i]))
+    node.outputs.forEach((output, i) => {
+      this.#replaced.set(output, results[i])
+    })
   }
 
   #canonical(node: Node, inputs: readonly Tensor[]): readonly Tensor[] {

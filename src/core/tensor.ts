@@ -360,11 +360,11 @@ export function substitute(outputs: readonly Tensor[], from: readonly Tensor[], 
   const replaced = new Map<Tensor, Tensor>(from.map((t, i) => [t, to[i]]))
   const stops = new Set(to.map(t => t.node))
   for (const node of topologicalOrder(outputs, node => stops.has(node))) {
-    if (stops.has(node) || node.outputs.some(t => replaced.has(t))) continue
+    if (stops.has(node) || node.outputs.every(t => replaced.has(t))) continue
     const inputs = node.inputs.map(input => replaced.get(input) ?? input)
     if (inputs.every((input, i) => input === node.inputs[i])) continue
     applyMany(node.primitive, inputs, node.attributes).forEach((t, i) => {
-      replaced.set(node.outputs[i], t)
+      if (!replaced.has(node.outputs[i])) replaced.set(node.outputs[i], t)
     })
   }
   return outputs.map(output => replaced.get(output) ?? output)
