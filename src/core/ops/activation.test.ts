@@ -36,10 +36,12 @@ describe('activations', () => {
     // Constants of a graph are float32, in the float64 reference too.
     expectClose(data, read.map(formula), 1e-6, 'value')
   })
-  it.each(activations)('%s agrees with its reference, and so do both derivatives', async (_, f) => {
+  it.each(activations)('%s agrees with its reference, and so do both derivatives', async (name, f) => {
+    // Sigmoid and erf are right to 2e-7, which is much of what little is left of a gated value far below 0.
+    const limit = /hard|relu6/.test(name) ? 8 : 3
     await fc.assert(
       fc.asyncProperty(shapes(), fc.nat(1000), async (shape, seed) => {
-        await check(f, [randomTensor(shape, seed, -8, 8)], { second: true })
+        await check(f, [randomTensor(shape, seed, -limit, limit)], { second: true, tolerance: 1e-4 })
       }),
       { numRuns: 5 },
     )
