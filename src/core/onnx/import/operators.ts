@@ -10,8 +10,11 @@ import { matmulReaders } from './matmul.ts'
 import type { OperatorReader } from './node-reader.ts'
 import { normaliseReaders } from './normalise.ts'
 import { optimizerReaders } from './optimizer.ts'
+import { poolReaders } from './pool.ts'
 import { quantizeReaders } from './quantize.ts'
+import { recurrentReaders } from './recurrent.ts'
 import { reduceReaders } from './reduce.ts'
+import { resampleReaders } from './resample.ts'
 import { signalReaders } from './signal.ts'
 
 /** Every operator that is read, by its key (see `operatorKey`). */
@@ -28,8 +31,11 @@ export const operators: ReadonlyMap<string, OperatorReader> = new Map(
     matmulReaders,
     normaliseReaders,
     optimizerReaders,
+    poolReaders,
     quantizeReaders,
+    recurrentReaders,
     reduceReaders,
+    resampleReaders,
     signalReaders,
   ].flatMap(readers => Object.entries(readers)),
 )
