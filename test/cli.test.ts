@@ -38,18 +38,15 @@ beforeAll(async () => {
   model = join(into, 'model.safetensors')
 })
 
-/** A refusal is one line on standard error and exit code 2. */
+/** A refusal is one line that begins with the program's name, and exit code 2; nothing goes to standard output. */
 async function refused(...args: string[]): Promise<string> {
   const { code, stderr, stdout } = await tenet(...args)
   expect(stdout).toBe('')
-  expect(
-    stderr
-      .trim()
-      .split('\n')
-      .filter(line => !line.startsWith('skipped ')).length,
-  ).toBe(1)
+  expect(stderr).not.toMatch(/^\s+at /m)
+  const refusals = stderr.split('\n').filter(line => line.startsWith('tenet: '))
+  expect(refusals.length).toBe(1)
   expect(code).toBe(2)
-  return stderr.trim()
+  return refusals[0]
 }
 
 describe('a folder of pictures', () => {

@@ -7,7 +7,7 @@ import { Linear, Module, nameVariables, parametersOf, withSeed } from '../nn/ind
 import { adamW, cosine, ExponentialMovingAverage, Optimizer } from '../optim/index.ts'
 import { writeAtomic } from './atomic.ts'
 import { readCheckpoint } from './checkpoint.ts'
-import { type BatchSource, CHECKPOINT, type FitOptions, fit, LOG } from './fit.ts'
+import { type BatchSource, CHECKPOINT, type FitOptions, LOG, fit as trainModel } from './fit.ts'
 import { TrainingLog } from './log.ts'
 
 class Net extends Module {
@@ -61,7 +61,7 @@ const bytes = (model: Net): string =>
 describe('fit', () => {
   it('learns', async () => {
     const into = await folder()
-    await fit(options(into, { epochs: 40 }))
+    await trainModel(options(into, { epochs: 40 }))
     const curve = (await losses(into)) as number[]
     expect(curve.length).toBe(240)
     expect(curve.at(-1)!).toBeLessThan(curve[0] / 3)
@@ -71,14 +71,14 @@ describe('fit', () => {
     async stopAfter => {
       const [whole, broken] = [await folder(), await folder()]
       const straight = options(whole)
-      await fit(straight)
+      await trainModel(straight)
       const stop = new AbortController()
-      const first = await fit(
+      const first = await trainModel(
         options(broken, { signal: stop.signal, onProgress: p => p.batch === stopAfter && stop.abort() }),
       )
       expect(first.interrupted).toBe(true)
       const second = options(broken, { resume: true })
-      const result = await fit(second)
+      const result = await trainModel(second)
       expect(result.batches).toBe(18)
       expect(bytes(second.model)).toBe(bytes(straight.model))
       expect(await losses(broken)).toEqual(await losses(whole))
@@ -103,8 +103,8 @@ describe('fit', () => {
     }
     const accumulated = options(a, { accumulate: 2 })
     const large = options(b, { train: joined })
-    await fit(accumulated)
-    await fit(large)
+    await trainModel(accumulated)
+    await trainModel(large)
     const [left, right] = [accumulated, large].map(({ model }) => Array.from(model.fc1.weight.data as Float32Array))
     left.forEach((value, i) => {
       expect(value).toBeCloseTo(right[i], 5)
@@ -113,7 +113,7 @@ describe('fit', () => {
   it('keeps the best weights and stops when nothing improves', async () => {
     const into = await folder()
     const scores = [1, 3, 2, 2, 2]
-    const result = await fit(
+    const result = await trainModel(
       options(into, {
         epochs: 5,
         watch: { score: 's', better: 'higher', patience: 2 },
@@ -127,21 +127,21 @@ describe('fit', () => {
   })
   it('refuses to continue a run with other options, or a damaged checkpoint, in one line', async () => {
     const into = await folder()
-    await fit(options(into, { identity: { model: 'a' }, epochs: 1 }))
-    await expect(fit(options(into, { identity: { model: 'b' }, resume: true }))).rejects.toThrow(
+    await trainModel(options(into, { identity: { model: 'a' }, epochs: 1 }))
+    await expect(trainModel(options(into, { identity: { model: 'b' }, resume: true }))).rejects.toThrow(
       /belongs to a run with other options/,
     )
     await truncate(join(into, CHECKPOINT), 300)
-    await expect(fit(options(into, { identity: { model: 'a' }, resume: true }))).rejects.toThrow(
+    await expect(trainModel(options(into, { identity: { model: 'a' }, resume: true }))).rejects.toThrow(
       /not a readable safetensors file/,
     )
     await writeFile(join(into, CHECKPOINT), '')
-    await expect(fit(options(into, { resume: true }))).rejects.toThrow(/0 bytes are too few/)
+    await expect(trainModel(options(into, { resume: true }))).rejects.toThrow(/0 bytes are too few/)
   })
   it('stops with one line when the loss is not a number, and keeps the last checkpoint', async () => {
     const into = await folder()
     const diverging = options(into)
-    const run = fit({
+    const run = trainModel({
       ...diverging,
       loss: ({ x, y }) => ({ loss: diverging.model.forward(x).sub(y).pow(2).mean().mul(Number.POSITIVE_INFINITY) }),
     })

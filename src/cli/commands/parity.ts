@@ -4,6 +4,7 @@ import type { Command } from 'commander'
 import { coreReproduction } from '../../systems/core/index.ts'
 import { type Golden, readGolden } from '../../systems/golden.ts'
 import { compareGolden, type ParityResult, type Reproduction } from '../../systems/parity.ts'
+import { asUserError } from '../options.ts'
 import { printTable } from '../table.ts'
 import { UserError } from '../user-error.ts'
 
@@ -32,7 +33,8 @@ async function load(file: string): Promise<Golden> {
 async function compareFile(file: string): Promise<ParityResult> {
   try {
     const golden = await load(file)
-    return await compareGolden(golden, reproductionOf(golden))
+    const reproduction = await asUserError(async () => reproductionOf(golden))
+    return await compareGolden(golden, reproduction)
   } catch (error) {
     if (!(error instanceof UserError)) throw error
     return {

@@ -45,7 +45,7 @@ export function addTrain(program: Command): void {
     .option('--size <n>', 'side that folder pictures are brought to (default: 64)', wholeNumber(8))
     .option('--channels <n>', 'read folder pictures as grey (1) or colour (3)', wholeNumber(1))
     .option('--seed <n>', 'decides weights, order and augmentation', wholeNumber(0), 0)
-    .option('--limit <n>', 'train on the first so many pictures only', wholeNumber(1))
+    .option('--limit <n>', 'train on about so many pictures only, evenly from each class', wholeNumber(1))
     .option('--workers <n>', 'threads that prepare batches', wholeNumber(0))
     .option('--patience <n>', 'stop after so many epochs without improvement', wholeNumber(1))
     .option('--no-augment', 'train on the pictures as they are')

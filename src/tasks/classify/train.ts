@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { compile, type HostTensor, hostTensor, softmax, type Tensor, type Variable } from '../../core/index.ts'
-import { DataLoader, type Skipped } from '../../data/index.ts'
+import { DataLoader, type Skipped, stratifiedSplit, subset } from '../../data/index.ts'
 import {
   crossEntropy,
   type ImageBackbone,
@@ -78,10 +78,11 @@ export const MODEL = 'model.safetensors'
  * The folder gets checkpoints, a log and `model.safetensors`.
  */
 export async function trainClassifier(
-  data: ClassificationData,
+  given: ClassificationData,
   folder: string,
   options: TrainClassifierOptions,
 ): Promise<TrainClassifierResult> {
+  const data = limited(given, options.limit)
   const kind = modelKind(options.model)
   const format = { channels: data.channels, size: data.size, classes: data.classes.length }
   const modelOptions = { ...kind.defaults(format), ...options.modelOptions }
@@ -110,6 +111,14 @@ export async function trainClassifier(
       )
     : undefined
   return { classifier, fit: result, test, path }
+}
+
+/** The data with about so many training samples only, evenly from each class and always the same ones. */
+function limited(data: ClassificationData, limit: number | undefined): ClassificationData {
+  if (limit === undefined || limit >= data.train.length) return data
+  const share = limit / data.train.length
+  const { test: kept } = stratifiedSplit(data.train.labels, { validation: 0, test: share }, 0)
+  return { ...data, train: subset(data.train, kept) }
 }
 
 /** The settings among the options that were given. */
