@@ -7,16 +7,20 @@ import { span } from './window.ts'
  * Convolutions in the layout that ONNX Runtime's CPU kernels are fastest in: [N, C/B, height, width, B], B channels side by
  * side ("NCHWc"). The runtime uses it by itself where weights are constants, which in a training step they never are.
  */
-const DOMAIN = 'com.microsoft.nchwc'
+export const BLOCKED = 'com.microsoft.nchwc'
 
 /** Weights (elements) up to which a kernel stays in the caches while it is applied to a row of the image. */
-const LARGEST_KERNEL = 100_000
+export const LARGEST_KERNEL = 100_000
 
 /** Fewer products than this an output element are done before the layout has been changed. */
 const FEWEST_PRODUCTS = 64
 
-const roundUp = (count: number, block: number): number => Math.ceil(count / block) * block
-const isDepthwise = (shape: Shape, groups: number): boolean => groups > 1 && groups === shape[0] && shape[1] === 1
+export const roundUp = (count: number, block: number): number => Math.ceil(count / block) * block
+export const isDepthwise = (shape: Shape, groups: number): boolean =>
+  groups > 1 && groups === shape[0] && shape[1] === 1
+
+/** Work done for channels beyond the last whole block, which are zeros, as a factor. */
+export const waste = (count: number, block: number): number => roundUp(count, block) / count
 
 /** Whether the blocked form exists for this convolution, and is the faster one. */
 export function blocksWell(to: Lowering, { xShape, kernel: { shape }, geometry }: Convolution): boolean {
@@ -26,18 +30,16 @@ export function blocksWell(to: Lowering, { xShape, kernel: { shape }, geometry }
   if (isDepthwise(shape, geometry.groups)) return xShape[1] % 4 === 0
   if (sizeOf(shape) > LARGEST_KERNEL) return false
   if (geometry.groups > 1) return channels % block === 0 && (outChannels / geometry.groups) % block === 0
-  // Channels beyond the last whole block are zeros that are computed in vain.
-  const waste = (count: number): number => roundUp(count, block) / count
-  if (waste(outChannels) > 1.25) return false
+  if (waste(outChannels, block) > 1.25) return false
   if (channels < block) return channels * sizeOf(kernel) >= FEWEST_PRODUCTS
-  return channels % 4 === 0 && waste(channels) * waste(outChannels) <= 1.25
+  return channels % 4 === 0 && waste(channels, block) * waste(outChannels, block) <= 1.25
 }
 
 /** A 1-D shape or geometry read as 2-D with one row. */
-const lift = <T>(list: readonly T[], rank: number, one: T): readonly T[] => (rank === 1 ? [one, ...list] : list)
+export const lift = <T>(list: readonly T[], rank: number, one: T): readonly T[] => (rank === 1 ? [one, ...list] : list)
 
 /** [rows, rest…] with zeros below, up to a multiple of the block. */
-function padRows(to: Lowering, name: string, shape: Shape, axis: number, count: number): string {
+export function padRows(to: Lowering, name: string, shape: Shape, axis: number, count: number): string {
   if (shape[axis] === count) return name
   const before = shape.map(() => 0)
   return to.emit('Pad', [name, to.ints([...before, ...shape.map((dim, i) => (i === axis ? count - dim : 0))])])
@@ -73,7 +75,7 @@ export function blockedConvolution(to: Lowering, work: Convolution): string {
   const weights = blockedWeights(to, work)
   const flat = rank === 1 ? reshaped(to, x, [xShape[0], xShape[1], 1, xShape[2]]) : x
   const direct = xShape[1] < block && !isDepthwise(kernel.shape, geometry.groups)
-  const image = direct ? flat : to.emit('ReorderInput', [flat], {}, DOMAIN)
+  const image = direct ? flat : to.emit('ReorderInput', [flat], {}, BLOCKED)
   const inputs = [image, weights.name]
   if (bias) inputs.push(padRows(to, bias, [outShape[1]], 0, weights.shape[0]))
   const pads = lift(geometry.pads, rank, [0, 0])
@@ -87,9 +89,9 @@ export function blockedConvolution(to: Lowering, work: Convolution): string {
       pads: { ints: [...pads.map(pair => pair[0]), ...pads.map(pair => pair[1])] },
       group: { int: isDepthwise(kernel.shape, geometry.groups) ? weights.shape[0] : geometry.groups },
     },
-    DOMAIN,
+    BLOCKED,
   )
-  const result = to.emit('ReorderOutput', [y], { channels: { int: outShape[1] } }, DOMAIN)
+  const result = to.emit('ReorderOutput', [y], { channels: { int: outShape[1] } }, BLOCKED)
   return rank === 1 ? reshaped(to, result, outShape) : result
 }
 
@@ -120,10 +122,10 @@ export function blockedDepthwiseWeightGradient(to: Lowering, work: WeightGradien
     channels % block === 0
       ? reshaped(
           to,
-          to.emit('ReorderInput', [rank === 1 ? reshaped(to, name, [batch, channels, ...sizes]) : name], {}, DOMAIN),
+          to.emit('ReorderInput', [rank === 1 ? reshaped(to, name, [batch, channels, ...sizes]) : name], {}, BLOCKED),
           [...outer, ...sizes],
         )
-      : reshaped(to, to.emit('ReorderInput', [reshaped(to, name, [1, all, ...sizes])], {}, DOMAIN), [
+      : reshaped(to, to.emit('ReorderInput', [reshaped(to, name, [1, all, ...sizes])], {}, BLOCKED), [
           ...outer,
           ...sizes,
         ])
@@ -144,9 +146,9 @@ export function blockedDepthwiseWeightGradient(to: Lowering, work: WeightGradien
       pads: { ints: [...pads.map(pair => pair[0]), ...after] },
       group: { int: all },
     },
-    DOMAIN,
+    BLOCKED,
   )
-  const shares = reshaped(to, to.emit('ReorderOutput', [y], { channels: { int: all } }, DOMAIN), [
+  const shares = reshaped(to, to.emit('ReorderOutput', [y], { channels: { int: all } }, BLOCKED), [
     batch,
     channels,
     ...found,

@@ -165,6 +165,37 @@ const forms: readonly {
     absent: ['com.microsoft.FusedMatMul'],
   },
   {
+    name: 'strided in blocks, phase by phase, sizes that the strides do not divide',
+    x: [2, 16, 9, 11],
+    w: [32, 16, 3, 4],
+    options: { padding: [1, [1, 2]], stride: [2, 2] },
+    written: ['com.microsoft.nchwc.Conv', 'Gather', 'Concat'],
+    absent: ['ConvTranspose'],
+  },
+  {
+    name: 'strided depthwise with one spatial axis',
+    x: [4, 20, 11],
+    w: [20, 1, 3],
+    options: { padding: 1, stride: 2, groups: 20 },
+    written: ['com.microsoft.nchwc.Conv', 'Gather', 'Concat'],
+    absent: ['ConvTranspose', 'Conv'],
+  },
+  {
+    name: 'kernels that step over some elements',
+    x: [2, 16, 9, 9],
+    w: [16, 16, 2, 2],
+    options: { stride: 3 },
+    written: ['com.microsoft.nchwc.Conv', 'ConvTranspose'],
+  },
+  {
+    name: 'patches that tile the image',
+    x: [3, 2, 8, 12],
+    w: [5, 2, 4, 4],
+    options: { stride: 4 },
+    written: ['Gemm', 'ConvTranspose'],
+    absent: ['Conv', 'com.microsoft.nchwc.Conv'],
+  },
+  {
     name: 'three spatial axes',
     x: [2, 6, 4, 5, 6],
     w: [10, 6, 3, 2, 3],
@@ -202,11 +233,27 @@ describe('lowering of convolutions', () => {
   })
 
   it.each([
-    ['dense', [-1, 16, 6, 6], [16, 16, 3, 3], 1],
-    ['pointwise', [-1, 6, 4, 4], [5, 6, 1, 1], 1],
-    ['depthwise', [-1, 16, 6, 6], [16, 1, 3, 3], 16],
-  ] as const)('writes %s convolutions and their gradients over a symbolic batch', async (_, x, w, groups) => {
-    const graph = convolutionGraph((a, k, bias) => conv(a, k, { padding: 'same', bias, groups }), x, w, w[0])
+    ['blocked, at stride 2', [2, 32, 5, 6], [32, 16, 4, 4], { stride: 2, padding: 1 }, 'com.microsoft.nchwc.Conv'],
+    ['blocked depthwise', [1, 16, 5, 6], [16, 1, 3, 3], { stride: 2, outputPadding: 1, groups: 16 }, 'Gather'],
+    ['flipped, at stride 1', [2, 16, 5, 6], [16, 30, 3, 3], { padding: 1 }, 'com.microsoft.nchwc.Conv'],
+    ['with more padding than kernel', [2, 4, 7, 9], [4, 3, 3, 3], { padding: 3 }, 'ConvTranspose'],
+  ] as const)('writes transposed convolutions: %s', async (_, x, w, options, written) => {
+    const channels = w[1] * ('groups' in options ? options.groups : 1)
+    const graph = convolutionGraph((a, k, bias) => convTranspose(a, k, { ...options, bias }), x, w, channels)
+    expect(operators(graph, { channelBlock: 16 })).toContain(written)
+    const { channelBlock } = await backend().open('cpu')
+    await expectReference(graph, { channelBlock })
+    await expectReference(graph, { contributed: false })
+  })
+
+  it.each([
+    ['tiled', [-1, 3, 8, 8], [5, 3, 4, 4], 1, 4],
+    ['dense', [-1, 16, 6, 6], [16, 16, 3, 3], 1, 1],
+    ['pointwise', [-1, 6, 4, 4], [5, 6, 1, 1], 1, 1],
+    ['strided', [-1, 16, 7, 6], [16, 16, 3, 3], 1, 2],
+    ['depthwise', [-1, 16, 6, 6], [16, 1, 3, 3], 16, 1],
+  ] as const)('writes %s convolutions and their gradients over a symbolic batch', async (_, x, w, groups, stride) => {
+    const graph = convolutionGraph((a, k, bias) => conv(a, k, { padding: 'same', bias, groups, stride }), x, w, w[0])
     const { channelBlock } = await backend().open('cpu')
     await expectReference(graph, { channelBlock }, 3)
     await expectReference(graph, { contributed: false }, 3)

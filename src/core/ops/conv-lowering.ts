@@ -16,6 +16,8 @@ import {
   transposed,
   type WeightGradient,
 } from './conv-layout.ts'
+import { blockedPhases, phasedInputGradient } from './conv-phases.ts'
+import { tiledConvolution, tiledWeightGradient, tilesInput } from './conv-tiles.ts'
 import { type ConvolutionGeometry, type Pair, span } from './window.ts'
 
 /** Whether ONNX Runtime's own CPU kernels will run the graph, for forms that are fast because of how those work. */
@@ -54,6 +56,8 @@ export function lowerConvolution(
 
 function convolve(to: Lowering, work: Convolution, tuned: boolean): string {
   const { x, kernel, bias, geometry } = work
+  if (tuned && tilesInput(work.xShape, kernel.shape.slice(2), work.outShape, geometry))
+    return tiledConvolution(to, work)
   if (tuned && blocksWell(to, work)) return blockedConvolution(to, work)
   if (tuned && gainsFromBatchInside(work)) return batchInside(to, work)
   return to.emit('Conv', bias ? [x, kernel.plain(), bias] : [x, kernel.plain()], onnxAttributes(geometry))
@@ -97,7 +101,10 @@ function batchInside(to: Lowering, { x, xShape, kernel, bias, geometry, outShape
 /** Input channels up to which the runtime's ConvTranspose beats a convolution with so few filters. */
 const FEW_CHANNELS = 8
 
-/** At stride 1 a convolution with flipped kernels, its channels exchanged; else ConvTranspose. */
+/**
+ * At stride 1 a convolution with flipped kernels, its channels exchanged; at larger strides one such convolution for every
+ * phase of the output, where the blocked layout makes these cheap; else ConvTranspose.
+ */
 export function lowerInputGradient(
   to: Lowering,
   [y, w, bias]: readonly string[],
@@ -122,6 +129,11 @@ export function lowerInputGradient(
     const geometry = { strides, pads: mirrored, dilations, groups }
     return convolve(to, { x: y, xShape: yShape, kernel, bias, geometry, outShape: out.shape }, isTuned(to, out))
   }
+  if (isTuned(to, out)) {
+    const work = { y, yShape, w, wShape, bias, geometry: { strides, pads, dilations, groups }, outShape: out.shape }
+    const phases = blockedPhases(to, work)
+    if (phases) return phasedInputGradient(to, work, phases)
+  }
   return to.emit('ConvTranspose', bias ? [y, w, bias] : [y, w], {
     ...onnxAttributes(node.attributes),
     output_padding: { ints: lacking.map((size, axis) => out.shape[axis + 2] - size) },
@@ -137,6 +149,8 @@ export function lowerWeightGradient(to: Lowering, [x, y]: readonly string[], nod
   if (out.size === 0 || node.inputs[0].size === 0) return nothing(to, out)
   const work = { x, xShape, y, yShape, shape: out.shape, geometry: node.attributes }
   const tuned = isTuned(to, out) && !isSymbolic(xShape)
+  if (isTuned(to, out) && tilesInput(xShape, out.shape.slice(2), yShape, node.attributes))
+    return tiledWeightGradient(to, work)
   if (tuned && blocksDepthwiseGradient(to, work)) return blockedDepthwiseWeightGradient(to, work)
   const taps = product(out.shape.slice(2))
   if (tuned && taps > 1 && out.shape[1] * taps > FEW_PATCH_ROWS) return interleavedWeightGradient(to, work)
@@ -188,13 +202,22 @@ function interleavedWeightGradient(to: Lowering, work: WeightGradient): string {
   const interleave = (sizes: readonly number[]): number[] =>
     sizes.map((size, axis) => (axis === last ? size * channels : size))
   const samples = product(yShape.slice(2)) >= LONG_ROWS ? batch : 1
-  const apart = reshaped(to, x, [batch, groups, channels, ...spatial])
-  const inner = [...axes.map(axis => axis + 3), 2]
-  const image = reshaped(to, transposed(to, apart, samples === 1 ? [1, 0, ...inner] : [0, 1, ...inner]), [
+  // Channels last within each group, in a step that the runtime does by tiles; then, for one long product, groups first.
+  const separate = transposed(to, reshaped(to, x, [batch * groups, channels, ...spatial]), [
+    0,
+    ...axes.map(axis => axis + 2),
     1,
-    batch * groups,
-    ...interleave(spatial),
   ])
+  const inOrder =
+    samples === 1 && groups > 1
+      ? transposed(to, reshaped(to, separate, [batch, groups, ...spatial, channels]), [
+          1,
+          0,
+          ...axes.map(axis => axis + 2),
+          last + 3,
+        ])
+      : separate
+  const image = reshaped(to, inOrder, [1, batch * groups, ...interleave(spatial)])
   const cotangents =
     samples === 1
       ? transposed(to, y, [1, 0, ...axes.map(axis => axis + 2)])
@@ -218,8 +241,8 @@ function interleavedWeightGradient(to: Lowering, work: WeightGradient): string {
     [image, cotangents],
     onnxAttributes({ strides: steps, pads: widened, dilations: interleave(strides), groups: groups * samples }),
   )
-  let gradient = reshaped(to, result, [samples, outChannels, ...found, channels])
-  gradient = to.emit('ReduceSum', [gradient, to.ints([0])], { keepdims: { int: 0 } })
+  const shares = reshaped(to, result, [...(samples === 1 ? [] : [samples]), outChannels, ...found, channels])
+  let gradient = samples === 1 ? shares : to.emit('ReduceSum', [shares, to.ints([0])], { keepdims: { int: 0 } })
   gradient = takeTaps(
     to,
     gradient,
