@@ -1,11 +1,13 @@
 import type { CaseTable, Golden } from '../golden.ts'
 import { casesOf } from '../golden.ts'
 import { buildingBlockTolerances, type Reproduction } from '../parity.ts'
+import { activationCases } from './activation.ts'
 import { attentionCases } from './attention.ts'
 import { convCases } from './conv.ts'
 import { convTransposeCases } from './conv-transpose.ts'
 import { lossCases } from './loss.ts'
 import { metricsCases } from './metrics.ts'
+import { normCases } from './norm.ts'
 import { optimCases } from './optim.ts'
 import { pointsCases } from './points.ts'
 import { poolCases } from './pool.ts'
@@ -13,11 +15,13 @@ import { rnnCases } from './rnn.ts'
 
 /** Reproductions of the shared building blocks, by the part of their golden's name after `core.`. */
 const tables: Readonly<Record<string, CaseTable>> = {
+  activation: activationCases,
   attention: attentionCases,
   conv: convCases,
   conv_transpose: convTransposeCases,
   loss: lossCases,
   metrics: metricsCases,
+  norm: normCases,
   optim: optimCases,
   points: pointsCases,
   pool: poolCases,
