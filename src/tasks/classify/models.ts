@@ -49,18 +49,18 @@ export const modelKinds: Readonly<Record<string, ModelKind>> = {
         ? { widths: [32, 64, 128], depths: [1, 1, 1], stem: 'pool' }
         : { widths: [32, 64, 128, 256], depths: [1, 1, 1, 1], stem: 'imagenet' },
     build: (format, options) => new ResNet({ ...format, ...options }),
-    training: { learningRate: 4e-3, weightDecay: 0.05, labelSmoothing: 0.05, epochs: 10, batchSize: 128 },
+    training: { learningRate: 4e-3, weightDecay: 0.05, labelSmoothing: 0.05, epochs: 20, batchSize: 128 },
   },
   vit: {
     summary: 'vision transformer (Dosovitskiy et al. 2021)',
     defaults: format => ({
       patch: patchFor(format),
-      dim: small(format) ? 64 : 192,
+      dim: small(format) ? 96 : 192,
       depth: small(format) ? 4 : 6,
       heads: small(format) ? 4 : 3,
     }),
     build: (format, options) => new Vit({ ...format, ...options }),
-    training: { learningRate: 2e-3, weightDecay: 0.05, labelSmoothing: 0.05, epochs: 15, batchSize: 128 },
+    training: { learningRate: 1.5e-3, weightDecay: 0.05, labelSmoothing: 0.05, epochs: 30, batchSize: 128 },
   },
 }
 
