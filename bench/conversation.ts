@@ -19,7 +19,7 @@ export interface Description {
 }
 
 export interface Prepared {
-  /** What was computed: each output then each gradient of suite core, the losses of the first four steps of suite train. */
+  /** What was computed: each output then each gradient of suite core, the losses of the first steps of suite train. */
   readonly marks: readonly Mark[]
   /** Seconds to compile, where the contestant compiles. */
   readonly compileSeconds?: number

@@ -17,6 +17,19 @@ export interface BenchCase {
   readonly flops: number
 }
 
+/** Training steps whose losses are compared between contestants. */
+export const comparedSteps = 3
+
+/** The same case on the first 1/`divisor` of its batch. */
+export function withPartOfBatch(benchCase: BenchCase, divisor: number): BenchCase {
+  const inputs = benchCase.inputs.map(sample => {
+    if (sample.gradient) return sample
+    const [batch, ...rest] = sample.shape
+    return { ...sample, shape: [batch / divisor, ...rest] }
+  })
+  return { ...benchCase, inputs }
+}
+
 /** A tensor that the backward pass differentiates, uniform in -bound..bound. */
 export function weight(name: string, shape: readonly number[], bound: number): SampleTensor {
   return { name, shape, low: -bound, high: bound, gradient: true }

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import type { numpy } from '@jax-js/jax'
-import type { BenchCase } from '../cases/case.ts'
+import { type BenchCase, comparedSteps, withPartOfBatch } from '../cases/case.ts'
 import { type Contestant, converse, type Runnable } from '../conversation.ts'
 import { cotangentSeed, type Mark, markOf, sampleValues, uniformValues } from '../samples.ts'
 
@@ -93,15 +93,6 @@ function adamW(w: numpy.Array, g: numpy.Array, m: numpy.Array, v: numpy.Array, c
  */
 const batchDivisors: Readonly<Record<string, number>> = { cnn: 32, mamba: 8 }
 
-function withPartOfBatch(benchCase: BenchCase, divisor: number): BenchCase {
-  const inputs = benchCase.inputs.map(sample => {
-    if (sample.gradient) return sample
-    const [batch, ...rest] = sample.shape
-    return { ...sample, shape: [batch / divisor, ...rest] }
-  })
-  return { ...benchCase, inputs }
-}
-
 async function prepareTrain(whole: BenchCase): Promise<Runnable> {
   const divisor = batchDivisors[whole.op] ?? 1
   const benchCase = withPartOfBatch(whole, divisor)
@@ -143,7 +134,7 @@ async function prepareTrain(whole: BenchCase): Promise<Runnable> {
   const start = performance.now()
   const losses = [await step()]
   const compileSeconds = (performance.now() - start) / 1000
-  for (let more = 0; more < 3; more++) losses.push(await step())
+  for (let more = 1; more < comparedSteps; more++) losses.push(await step())
   return {
     marks: losses.map((loss): Mark => ({ value: loss, scale: Math.abs(loss) })),
     compileSeconds,

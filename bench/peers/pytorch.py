@@ -16,6 +16,7 @@ import torch.nn.functional as F
 
 COTANGENT_SEED = 900
 PROBE_SEED = 1000
+COMPARED_STEPS = 3
 
 
 def uniform(count, seed):
@@ -214,7 +215,7 @@ def prepare_train(case):
         optimiser.step()
         return loss
 
-    losses = [float(run().detach()) for _ in range(4)]
+    losses = [float(run().detach()) for _ in range(COMPARED_STEPS)]
     return run, [{"value": loss, "scale": abs(loss)} for loss in losses]
 
 

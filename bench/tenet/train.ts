@@ -1,6 +1,6 @@
 import { compile, hostTensor, type ProgramOptions, type Tensor, tensor, Variable, vjp } from '../../src/core/index.ts'
 import { adamW, Optimizer } from '../../src/optim/index.ts'
-import type { BenchCase } from '../cases/case.ts'
+import { type BenchCase, comparedSteps } from '../cases/case.ts'
 import { type Mark, sampleValues } from '../samples.ts'
 import { type Named, tenetLosses } from './models.ts'
 import type { TenetRunnable } from './runnable.ts'
@@ -34,7 +34,7 @@ export async function prepareTrain(benchCase: BenchCase, options: ProgramOptions
   const values = batch.map((data, i) => hostTensor(data, shapes[i]))
   const program = await step.program(values)
   const marks: Mark[] = []
-  for (let first = 0; first < 4; first++) {
+  for (let first = 0; first < comparedSteps; first++) {
     const loss = (await step(values)).item()
     marks.push({ value: loss, scale: Math.abs(loss) })
   }
