@@ -75,12 +75,9 @@ function axisOrder(rules: readonly (AxisRule | null)[], adjoint: boolean): numbe
 function lowerCopies(to: Lowering, x: string, node: Node<ResizeAttributes>): string {
   const { rules } = node.attributes
   const { dtype } = node.inputs[0]
-  const whole = rules.every(
-    rule => !rule || (rule.to % rule.from === 0 && nearestSources(rule).every(isEvenRepeat(rule))),
-  )
-  if (whole && (dtype === 'f32' || dtype === 'i32' || dtype === 'u8')) {
-    const scales = Float32Array.from(rules, rule => (rule ? rule.to / rule.from : 1))
-    return to.emit('Resize', [x, '', to.constant(scales, [scales.length], 'f32')], {
+  const agrees = rules.every(rule => rule === null || nearestSources(rule).every(isFlooredQuotient(rule)))
+  if (agrees && (dtype === 'f32' || dtype === 'i32' || dtype === 'u8')) {
+    return to.emit('Resize', [x, '', '', to.shape(node.outputs[0].shape)], {
       mode: { string: 'nearest' },
       coordinate_transformation_mode: { string: 'asymmetric' },
       nearest_mode: { string: 'floor' },
@@ -92,10 +89,11 @@ function lowerCopies(to: Lowering, x: string, node: Node<ResizeAttributes>): str
   )
 }
 
-const isEvenRepeat =
+/** Whether ONNX Runtime's Resize, which divides by new/old in float32, copies from the same place. */
+const isFlooredQuotient =
   ({ from, to }: AxisRule) =>
   (source: number, i: number): boolean =>
-    source === Math.floor((i * from) / to)
+    source === Math.floor(Math.fround(i / Math.fround(to / from)))
 
 function lowerProducts(to: Lowering, x: string, spec: Spec, axis: number, rule: AxisRule, adjoint: boolean): string {
   const { shape } = spec

@@ -11,6 +11,7 @@ import { normCases } from './norm.ts'
 import { optimCases } from './optim.ts'
 import { pointsCases } from './points.ts'
 import { poolCases } from './pool.ts'
+import { resampleCases } from './resample.ts'
 import { rnnCases } from './rnn.ts'
 
 /** Reproductions of the shared building blocks, by the part of their golden's name after `core.`. */
@@ -25,6 +26,7 @@ const tables: Readonly<Record<string, CaseTable>> = {
   optim: optimCases,
   points: pointsCases,
   pool: poolCases,
+  resample: resampleCases,
   rnn: rnnCases,
 }
 
