@@ -1,6 +1,6 @@
 import type { Lowering } from '../primitive.ts'
 import { type Shape, sizeOf } from '../shape.ts'
-import { type Convolution, reshaped, takeTaps, transposed, type WeightGradient } from './conv-layout.ts'
+import { type Convolution, onnxPads, reshaped, takeTaps, transposed, type WeightGradient } from './conv-layout.ts'
 import { span } from './window.ts'
 
 /**
@@ -58,14 +58,12 @@ function blockedWeights(to: Lowering, { kernel, geometry, xShape }: Convolution)
     return { name: reshaped(to, blocks, [out, 1, ...spatial]), shape: [out, 1] }
   }
   const whole = xShape[1] < block ? channels : roundUp(channels, block)
-  const first = [taps, channels, outChannels]
-  const wide = padRows(to, kernel.tapsFirst(), first, 1, whole)
-  const rows = padRows(to, wide, [taps, whole, outChannels], 2, out)
+  const wide = padRows(to, kernel.outLast(), [channels, taps, outChannels], 0, whole)
+  const rows = padRows(to, wide, [whole, taps, outChannels], 2, out)
   // An input of fewer channels than a block is read as it is: [out/B, in, taps, B out].
   const inner = whole < block ? 1 : block
-  const cut = reshaped(to, rows, [taps, whole / inner, inner, out / block, block])
-  const order = whole < block ? [3, 1, 2, 0, 4] : [3, 1, 0, 2, 4]
-  return { name: reshaped(to, transposed(to, cut, order), [out, whole, ...spatial]), shape: [out, whole] }
+  const cut = reshaped(to, rows, [whole / inner, inner, taps, out / block, block])
+  return { name: reshaped(to, transposed(to, cut, [3, 0, 2, 1, 4]), [out, whole, ...spatial]), shape: [out, whole] }
 }
 
 export function blockedConvolution(to: Lowering, work: Convolution): string {
@@ -86,7 +84,7 @@ export function blockedConvolution(to: Lowering, work: Convolution): string {
       kernel_shape: { ints: lift(kernel.shape.slice(2), rank, 1) },
       strides: { ints: lift(geometry.strides, rank, 1) },
       dilations: { ints: lift(geometry.dilations, rank, 1) },
-      pads: { ints: [...pads.map(pair => pair[0]), ...pads.map(pair => pair[1])] },
+      pads: { ints: onnxPads(pads) },
       group: { int: isDepthwise(kernel.shape, geometry.groups) ? weights.shape[0] : geometry.groups },
     },
     BLOCKED,

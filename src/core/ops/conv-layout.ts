@@ -1,6 +1,6 @@
 import type { Lowering } from '../primitive.ts'
 import { type Shape, sizeOf } from '../shape.ts'
-import type { ConvolutionGeometry } from './window.ts'
+import type { ConvolutionGeometry, Pair } from './window.ts'
 
 export const transposed = (to: Lowering, name: string, permutation: readonly number[]): string =>
   permutation.every((axis, i) => axis === i) ? name : to.emit('Transpose', [name], { perm: { ints: permutation } })
@@ -9,15 +9,31 @@ export const transposed = (to: Lowering, name: string, permutation: readonly num
 export const reshaped = (to: Lowering, name: string, shape: Shape): string =>
   to.emit('Reshape', [name, to.ints(shape.map(dim => (dim < 0 ? -1 : dim)))])
 
+/** ONNX's order of borders: all befores, then all afters. */
+export const onnxPads = (pads: readonly Pair[]): number[] => [
+  ...pads.map(pair => pair[0]),
+  ...pads.map(pair => pair[1]),
+]
+
+export const onnxAttributes = ({ strides, pads, dilations, groups }: ConvolutionGeometry) => ({
+  strides: { ints: strides },
+  pads: { ints: onnxPads(pads) },
+  dilations: { ints: dilations },
+  group: { int: groups },
+})
+
 /** The weights of a convolution, in the order that its form asks for. */
 export interface Kernel {
   /** [outChannels, channels / groups, kernel…] */
   readonly shape: Shape
   /** The weights in the order of `shape`. */
   plain(): string
-  /** The weights as [taps, channels / groups, outChannels]: the order from which blocks of channels are cut fastest. */
-  tapsFirst(): string
+  /** The weights as [channels / groups, taps, outChannels]: the order from which blocks of channels are cut fastest. */
+  outLast(): string
 }
+
+/** Output channels up to which a product with the identity is a cheap way to transpose. */
+const SMALL_IDENTITY = 256
 
 /** Weights as they are. */
 export function forwardKernel(to: Lowering, weight: string, shape: Shape): Kernel {
@@ -25,10 +41,17 @@ export function forwardKernel(to: Lowering, weight: string, shape: Shape): Kerne
   return {
     shape,
     plain: () => weight,
-    tapsFirst: () => {
-      const rows = reshaped(to, weight, [outChannels, channels, sizeOf(kernel)])
-      // In two steps, each of which the runtime does by whole rows, instead of one that it does element by element.
-      return transposed(to, transposed(to, rows, [1, 0, 2]), [2, 0, 1])
+    outLast: () => {
+      const taps = sizeOf(kernel)
+      const rows = reshaped(to, weight, [outChannels, channels * taps])
+      // The runtime merges a Transpose with the one that cuts blocks into a slow one; a product it leaves alone.
+      const turned =
+        outChannels <= SMALL_IDENTITY
+          ? to.emit('Gemm', [rows, to.constant(identity(outChannels), [outChannels, outChannels], 'f32')], {
+              transA: { int: 1 },
+            })
+          : transposed(to, rows, [1, 0])
+      return reshaped(to, turned, [channels, taps, outChannels])
     },
   }
 }
@@ -48,15 +71,20 @@ export function flippedKernel(to: Lowering, weight: string, shape: Shape, groups
         taps === 1 ? rows : to.emit('MatMul', [rows, to.constant(antiIdentity(taps), [taps, taps], 'f32')])
       return reshaped(to, transposed(to, backward, [0, 2, 1, 3]), flipped)
     },
-    tapsFirst: () => {
-      const rows = reshaped(to, weight, [groups, perGroup, channels, taps])
-      const first = reshaped(to, transposed(to, rows, [3, 1, 0, 2]), [taps, perGroup, groups * channels])
-      return taps === 1
-        ? first
-        : to.emit('Slice', [first, to.ints([-1]), to.ints([-taps - 1]), to.ints([0]), to.ints([-1])])
+    outLast: () => {
+      const first =
+        groups === 1
+          ? transposed(to, reshaped(to, weight, [perGroup, channels, taps]), [0, 2, 1])
+          : transposed(to, reshaped(to, weight, [groups, perGroup, channels, taps]), [1, 3, 0, 2])
+      const rows = reshaped(to, first, [perGroup, taps, groups * channels])
+      const backward = BigInt64Array.from({ length: taps }, (_, tap) => BigInt(taps - 1 - tap))
+      return taps === 1 ? rows : to.emit('Gather', [rows, to.constant(backward, [taps], 'i64')], { axis: { int: 1 } })
     },
   }
 }
+
+const identity = (size: number): Float32Array =>
+  Float32Array.from({ length: size * size }, (_, i) => Number(Math.floor(i / size) === i % size))
 
 const antiIdentity = (size: number): Float32Array =>
   Float32Array.from({ length: size * size }, (_, i) => Number(Math.floor(i / size) + (i % size) === size - 1))

@@ -7,12 +7,13 @@ import {
   blocksDepthwiseGradient,
   blocksWell,
 } from './conv-blocked.ts'
+import { interleavedWeightGradient } from './conv-interleaved.ts'
 import {
   type Convolution,
   flippedKernel,
   forwardKernel,
+  onnxAttributes,
   reshaped,
-  takeTaps,
   transposed,
   type WeightGradient,
 } from './conv-layout.ts'
@@ -26,16 +27,6 @@ export const isTuned = (to: Lowering, { dtype }: Spec): boolean =>
 
 const product = (sizes: readonly number[]): number => sizes.reduce((total, size) => total * size, 1)
 const some = (pads: readonly Pair[]): boolean => pads.some(([before, after]) => before !== 0 || after !== 0)
-
-/** ONNX's order: all befores, then all afters. */
-const onnxPads = (pads: readonly Pair[]): number[] => [...pads.map(pair => pair[0]), ...pads.map(pair => pair[1])]
-
-const onnxAttributes = ({ strides, pads, dilations, groups }: ConvolutionGeometry) => ({
-  strides: { ints: strides },
-  pads: { ints: onnxPads(pads) },
-  dilations: { ints: dilations },
-  group: { int: groups },
-})
 
 /** A tensor of zeros, plus the bias: what a convolution over an empty batch or with nothing to add gives. */
 const nothing = (to: Lowering, { shape, dtype }: Spec): string =>
@@ -182,73 +173,4 @@ function patches(to: Lowering, x: string, xShape: Shape, { shape, geometry }: We
   for (let row = 0; row < channels * taps; row++) oneHot[row * taps + (row % taps)] = 1
   const weight = to.constant(oneHot, [channels * taps, 1, ...kernel], 'f32')
   return to.emit('Conv', [x, weight], onnxAttributes({ ...geometry, groups: channels }))
-}
-
-/** Output positions from which samples are multiplied one by one and summed, rather than in one long product. */
-const LONG_ROWS = 512
-
-/**
- * A convolution whose input holds x with its channels between the columns, [1, N, s…, last C], and whose kernels are the
- * cotangents of the output, [O, N, o…], a step of one column being a step of C elements. What comes out is [O, k…, last C]:
- * the gradient, with no position computed in vain. The runtime's patches are then runs of neighbouring elements.
- */
-function interleavedWeightGradient(to: Lowering, work: WeightGradient): string {
-  const { x, xShape, y, yShape, shape, geometry } = work
-  const { strides, pads, dilations, groups } = geometry
-  const [outChannels, channels, ...kernel] = shape
-  const [batch, , ...spatial] = xShape
-  const last = spatial.length - 1
-  const axes = spatial.map((_, axis) => axis)
-  const interleave = (sizes: readonly number[]): number[] =>
-    sizes.map((size, axis) => (axis === last ? size * channels : size))
-  const samples = product(yShape.slice(2)) >= LONG_ROWS ? batch : 1
-  // Channels last within each group, in a step that the runtime does by tiles; then, for one long product, groups first.
-  const separate = transposed(to, reshaped(to, x, [batch * groups, channels, ...spatial]), [
-    0,
-    ...axes.map(axis => axis + 2),
-    1,
-  ])
-  const inOrder =
-    samples === 1 && groups > 1
-      ? transposed(to, reshaped(to, separate, [batch, groups, ...spatial, channels]), [
-          1,
-          0,
-          ...axes.map(axis => axis + 2),
-          last + 3,
-        ])
-      : separate
-  const image = reshaped(to, inOrder, [1, batch * groups, ...interleave(spatial)])
-  const cotangents =
-    samples === 1
-      ? transposed(to, y, [1, 0, ...axes.map(axis => axis + 2)])
-      : reshaped(to, y, [batch * outChannels, 1, ...yShape.slice(2)])
-  // Trailing elements that no kernel position reached are cut after the convolution; missing ones are padded before it.
-  const after = axes.map(axis =>
-    Math.max(
-      0,
-      (yShape[axis + 2] - 1) * strides[axis] + span(kernel[axis], dilations[axis]) - spatial[axis] - pads[axis][0],
-    ),
-  )
-  const reached = axes.map(axis => spatial[axis] + pads[axis][0] + after[axis] - (yShape[axis + 2] - 1) * strides[axis])
-  // Along the last axis a step of `dilation` columns would skip channels too, so it is taken after the convolution.
-  const steps = dilations.map((dilation, axis) => (axis === last ? 1 : dilation))
-  const found = reached.map((count, axis) => Math.floor((count - 1) / steps[axis]) + 1)
-  const widened = pads.map(
-    ([before], axis): Pair => (axis === last ? [before * channels, after[axis] * channels] : [before, after[axis]]),
-  )
-  const result = to.emit(
-    'Conv',
-    [image, cotangents],
-    onnxAttributes({ strides: steps, pads: widened, dilations: interleave(strides), groups: groups * samples }),
-  )
-  const shares = reshaped(to, result, [...(samples === 1 ? [] : [samples]), outChannels, ...found, channels])
-  let gradient = samples === 1 ? shares : to.emit('ReduceSum', [shares, to.ints([0])], { keepdims: { int: 0 } })
-  gradient = takeTaps(
-    to,
-    gradient,
-    found,
-    kernel,
-    dilations.map((dilation, axis) => dilation / steps[axis]),
-  )
-  return transposed(to, gradient, [0, last + 2, ...axes.map(axis => axis + 1)])
 }
