@@ -31,9 +31,10 @@ const IMPOSSIBLE = -1e30
  * Connectionist temporal classification: -log of the probability of all alignments of a target with the outputs.
  * @param logits [time, batch, classes], before the softmax
  * @param targets [batch, length] (i32), entries past a target's length ignored
- * @param inputLengths [batch]
- * @param targetLengths [batch]
- * @throws when constant lengths show a target that cannot fit, naming the item, unless `zeroInfinity`. Source: Graves et al. 2006
+ * @param inputLengths [batch], from 1 to time
+ * @param targetLengths [batch], from 0 to length
+ * @throws when constant lengths show a target that cannot fit, naming the item, unless `zeroInfinity`; where lengths are
+ * computed, such a target's loss is infinite. Source: Graves et al. 2006
  */
 export function ctcLoss(
   logits: Tensor,
@@ -46,7 +47,7 @@ export function ctcLoss(
   const [, batch] = logits.shape
   if (targets.rank !== 2 || targets.shape[0] !== batch)
     throw new Error(`ctc: targets are ${formatShape(targets.shape)} for logits ${formatShape(logits.shape)}`)
-  if (!zeroInfinity) checkLengths(targets, inputLengths, targetLengths)
+  checkLengths(logits, targets, inputLengths, targetLengths, !zeroInfinity)
   const labels = withBlanks(targets.cast('i64'), blank)
   const alphas = forwardVariables(logits, labels, inputLengths.cast('i64'), blank)
   const ends = targetLengths.cast('i64').mul(2).expandDims(1)
@@ -61,11 +62,26 @@ export function ctcLoss(
 }
 
 /** A target needs a step for each label and one more between equal neighbours. */
-function checkLengths(targets: Tensor, inputLengths: Tensor, targetLengths: Tensor): void {
+function checkLengths(
+  logits: Tensor,
+  targets: Tensor,
+  inputLengths: Tensor,
+  targetLengths: Tensor,
+  mustFit: boolean,
+): void {
+  const [time, batch] = logits.shape
+  for (const [name, given] of Object.entries({ inputLengths, targetLengths }))
+    if (formatShape(given.shape) !== formatShape([batch]))
+      throw new Error(`ctc: ${name} are ${formatShape(given.shape)}, expected [${batch}]`)
   const [inputs, lengths] = [constantData(inputLengths), constantData(targetLengths)]
   if (!inputs || !lengths) return
   const labels = constantData(targets)
   Array.from(lengths, Number).forEach((length, item) => {
+    if (inputs[item] > time)
+      throw new Error(`ctc: the input of item ${item} has ${inputs[item]} steps but the logits hold ${time}`)
+    if (length > targets.shape[1])
+      throw new Error(`ctc: the target of item ${item} has ${length} labels but the targets hold ${targets.shape[1]}`)
+    if (!mustFit) return
     const start = item * targets.shape[1]
     const own = labels?.slice(start, start + length) ?? []
     const repeats = Array.from(own, Number).filter((label, i, all) => i > 0 && label === all[i - 1]).length

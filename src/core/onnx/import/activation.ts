@@ -1,26 +1,29 @@
 import { isFloat } from '../../dtype.ts'
 import {
-  abs,
   add,
   argMax,
-  clip,
   div,
-  expm1,
+  elu,
   gelu,
+  geluTanh,
   greater,
+  hardSigmoid,
+  hardSwish,
+  leakyRelu,
   less,
   logSoftmax,
   maximum,
-  minimum,
+  mish,
   moveAxis,
   mul,
+  neg,
   oneHot,
   relu,
   reshape,
   softmax,
   softplus,
+  softsign,
   sub,
-  tanh,
   where,
 } from '../../ops/index.ts'
 import { normalizeAxis, sizeOf } from '../../shape.ts'
@@ -45,19 +48,14 @@ function hardmax(x: Tensor, axis: number): Tensor {
   return moveAxis(oneHot(argMax(x, axis), x.shape[axis], x.dtype), -1, axis)
 }
 
-/** alpha (e^x - 1) below 0, x above */
-const elu = (x: Tensor, alpha: number): Tensor => add(relu(x), mul(expm1(minimum(x, 0)), alpha))
-
-/** A line of slope `slope` below 0, x above. */
-const leaky = (x: Tensor, slope: Tensor | number): Tensor => where(less(x, 0), mul(x, slope), x)
-
 function parametricRelu(node: NodeReader): Tensor {
   const x = node.input(0)
   const slope = node.input(1)
   if (!isFloat(x.dtype)) return where(less(x, 0), mul(x, slope), x)
   // Before operator set 7 a vector of slopes belongs to the channels.
   const perChannel = node.opset < 7 && slope.rank === 1 && x.rank > 2
-  return leaky(x, perChannel ? reshape(slope, [slope.shape[0], ...x.shape.slice(2).map(() => 1)]) : slope)
+  const weight = perChannel ? reshape(slope, [slope.shape[0], ...x.shape.slice(2).map(() => 1)]) : slope
+  return sub(relu(x), mul(weight, relu(neg(x))))
 }
 
 function shrink(node: NodeReader): Tensor {
@@ -66,38 +64,29 @@ function shrink(node: NodeReader): Tensor {
   return where(less(x, -threshold), add(x, bias), where(greater(x, threshold), sub(x, bias), 0))
 }
 
-/** The tanh form: x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) */
-function tanhGelu(x: Tensor): Tensor {
-  const inner = mul(add(x, mul(mul(mul(x, x), x), 0.044715)), Math.sqrt(2 / Math.PI))
-  return mul(mul(x, 0.5), add(tanh(inner), 1))
-}
-
-const hardSigmoid = (x: Tensor, alpha: number, beta: number): Tensor => clip(add(mul(x, alpha), beta), 0, 1)
-
 const SELU_ALPHA = 1.6732631921768188
 const SELU_GAMMA = 1.0507010221481323
 
 export const activationReaders: OperatorReaders = {
   Celu: node => {
     const alpha = node.float('alpha', 1)
-    const x = node.input(0)
-    return add(relu(x), mul(expm1(div(minimum(x, 0), alpha)), alpha))
+    return mul(elu(div(node.input(0), alpha)), alpha)
   },
   Elu: node => elu(node.input(0), node.float('alpha', 1)),
   Gelu: node =>
-    node.choice('approximate', 'none', ['none', 'tanh']) === 'none' ? gelu(node.input(0)) : tanhGelu(node.input(0)),
-  HardSigmoid: node => hardSigmoid(node.input(0), node.float('alpha', 0.2), node.float('beta', 0.5)),
-  HardSwish: node => mul(node.input(0), hardSigmoid(node.input(0), 1 / 6, 0.5)),
+    node.choice('approximate', 'none', ['none', 'tanh']) === 'none' ? gelu(node.input(0)) : geluTanh(node.input(0)),
+  HardSigmoid: node => hardSigmoid(node.input(0), { slope: node.float('alpha', 0.2), shift: node.float('beta', 0.5) }),
+  HardSwish: node => hardSwish(node.input(0)),
   Hardmax: along(hardmax),
-  LeakyRelu: node => leaky(node.input(0), node.float('alpha', 0.01)),
+  LeakyRelu: node => leakyRelu(node.input(0), node.float('alpha', 0.01)),
   LogSoftmax: along(logSoftmax),
-  Mish: node => mul(node.input(0), tanh(softplus(node.input(0)))),
+  Mish: node => mish(node.input(0)),
   PRelu: parametricRelu,
   Relu: node => (isFloat(node.input(0).dtype) ? relu(node.input(0)) : maximum(node.input(0), 0)),
   Selu: node => mul(elu(node.input(0), node.float('alpha', SELU_ALPHA)), node.float('gamma', SELU_GAMMA)),
   Shrink: shrink,
   Softmax: along(softmax),
   Softplus: node => softplus(node.input(0)),
-  Softsign: node => div(node.input(0), add(abs(node.input(0)), 1)),
+  Softsign: node => softsign(node.input(0)),
   ThresholdedRelu: node => where(greater(node.input(0), node.float('alpha', 1)), node.input(0), 0),
 }

@@ -1,11 +1,14 @@
-import { at, type Index, reshape, stack, where, zeros } from '../../ops/index.ts'
+import { arange, at, flip, type Index, moveAxis, reshape, scan, stack, where, zeros } from '../../ops/index.ts'
 import { formatShape, normalizeAxis, sameShape } from '../../shape.ts'
 import { type Tensor, tensor } from '../../tensor.ts'
 import type { Value } from './known.ts'
 import type { NodeReader, OperatorReaders } from './node-reader.ts'
 
-/** Loops are unrolled; longer ones would make graphs that no runtime loads in reasonable time. */
+/** Loops of more trips become a loop of Tenet where their body allows it; shorter ones are always unrolled. */
+const LONG = 16
+/** Longer loops, unrolled, would make graphs that no runtime loads in reasonable time. */
 const MAX_TRIPS = 10_000
+const MAX_SCAN = 2 ** 24
 
 /** A known condition picks its branch; otherwise both are computed and chosen from, which needs equal shapes. */
 function branch(node: NodeReader): (Tensor | Value)[] {
@@ -24,14 +27,46 @@ function branch(node: NodeReader): (Tensor | Value)[] {
   })
 }
 
-/** Unrolls a loop whose number of trips is known while the graph is built. */
+/** Gives up where `build` cannot be done, so that there is another way to try. */
+function attempt<T>(build: () => T): T | undefined {
+  try {
+    return build()
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * A loop as one `scan` over the trip number. Impossible where a trip must know its number, changes the shape of what it
+ * carries, or ends the loop.
+ */
+function rolled(node: NodeReader, trips: number, carried: readonly Value[]): Tensor[] {
+  const body = node.graph('body')
+  const { carries, outputs } = scan(
+    (states, [trip]) => {
+      const values = [trip, tensor(true), ...states].map((t): Value => ({ tensor: t }))
+      const [condition, ...results] = node.context.subgraph(body, values).map(value => value.tensor)
+      if (!knownCondition(node, condition)) throw new Error('the loop ends early')
+      return { carries: results.slice(0, states.length), outputs: results.slice(states.length) }
+    },
+    carried.map(value => value.tensor),
+    [arange(trips)],
+  )
+  return [...carries, ...outputs]
+}
+
+/** A loop whose number of trips is known while the graph is built. */
 function loop(node: NodeReader): (Tensor | Value)[] {
   const body = node.graph('body')
   const trips = node.has(0) ? node.number(0) : Number.POSITIVE_INFINITY
   let running = node.has(1) ? node.number(1) !== 0 : true
   let carried = node.values.slice(2).map((value, i) => value ?? fail(`input ${i + 2} is missing`))
-  const scanned: Tensor[][] = Array.from({ length: body.output.length - 1 - carried.length }, () => [])
   if (body.output.length < 1 + carried.length) throw new Error('its body gives too few outputs')
+  if (running && trips > LONG && trips <= MAX_SCAN) {
+    const results = attempt(() => rolled(node, trips, carried))
+    if (results) return results
+  }
+  const scanned: Tensor[][] = Array.from({ length: body.output.length - 1 - carried.length }, () => [])
   const step = (trip: number): Value[] => {
     const place = { tensor: tensor(trip, [], 'i64') }
     return node.context.subgraph(body, [place, { tensor: tensor(true) }, ...carried])
@@ -70,7 +105,7 @@ function fail(message: string): never {
 }
 
 /** One step after another over an axis of the scanned inputs (operator set 9), or of every item of a batch (8). */
-function scan(node: NodeReader): Tensor[] {
+function scanNode(node: NodeReader): Tensor[] {
   if (node.opset >= 9) return scanAxes(node, node.all(), scanAxesOf(node))
   if (node.has(0)) return node.unsupported('operator', 'sequence lengths in Scan of operator set 8 are not supported')
   const inputs = node.values.slice(1).map((_, i) => node.input(i + 1))
@@ -112,6 +147,10 @@ function scanAxes(node: NodeReader, inputs: readonly Tensor[], axes: ScanAxes): 
   const steps = scanned[0].shape[along[0]]
   if (scanned.some((t, i) => t.shape[along[i]] !== steps))
     throw new Error(`its inputs ${scanned.map(t => formatShape(t.shape)).join(', ')} differ in the number of steps`)
+  if (steps > LONG && steps <= MAX_SCAN) {
+    const results = attempt(() => rolledAxes(node, state, scanned, along, axes))
+    if (results) return results
+  }
   if (!(steps >= 1 && steps <= MAX_TRIPS)) throw new Error(`${steps} steps; 1 to ${MAX_TRIPS} can be unrolled`)
   const outputs: Tensor[][] = Array.from({ length: body.output.length - state.length }, () => [])
   for (let step = 0; step < steps; step++) {
@@ -136,8 +175,38 @@ function scanAxes(node: NodeReader, inputs: readonly Tensor[], axes: ScanAxes): 
   ]
 }
 
+/** The same as one `scan`, the scanned axes brought to the front. */
+function rolledAxes(
+  node: NodeReader,
+  initial: readonly Tensor[],
+  scanned: readonly Tensor[],
+  along: readonly number[],
+  axes: ScanAxes,
+): Tensor[] {
+  const body = node.graph('body')
+  const { carries, outputs } = scan(
+    (states, slices) => {
+      const values = [...states, ...slices].map((t): Value => ({ tensor: t }))
+      const results = node.context.subgraph(body, values).map(value => value.tensor)
+      return { carries: results.slice(0, states.length), outputs: results.slice(states.length) }
+    },
+    initial,
+    scanned.map((t, i) => {
+      const front = moveAxis(t, along[i], 0)
+      return axes.inputBackward[i] ? flip(front, 0) : front
+    }),
+  )
+  return [
+    ...carries,
+    ...outputs.map((t, i) => {
+      const ordered = axes.outputBackward[i] ? flip(t, 0) : t
+      return moveAxis(ordered, 0, normalizeAxis('scan', axes.outputAxes[i] ?? 0, t.rank))
+    }),
+  ]
+}
+
 export const controlReaders: OperatorReaders = {
   If: branch,
   Loop: loop,
-  Scan: scan,
+  Scan: scanNode,
 }

@@ -135,6 +135,91 @@ add('LpNormalization', [7], image)
 add('LRN', [13], image, {}, { size: 3, alpha: { float: 0.3 }, beta: { float: 0.6 } })
 add('MeanVarianceNormalization', [13], image, {}, { axes: [1, 2] })
 
+add('MaxPool', [8, 12], image, {}, { kernel_shape: [3, 2], strides: [2, 1], pads: [1, 0, 1, 1] }, ['y', 'places'])
+add('MaxPool', [12], image, {}, { kernel_shape: [2, 2], dilations: [2, 3], ceil_mode: 1, strides: [3, 2] })
+add('MaxPool', [12], line, {}, { kernel_shape: [4], auto_pad: 'SAME_LOWER', strides: [2] }, ['y', 'places'])
+add('MaxPool', [12], image, {}, { kernel_shape: [2, 3], storage_order: 1 }, ['y', 'places'])
+add('MaxPool', [12], { x: bytes([1, 2, 5, 5], 3) }, {}, { kernel_shape: [2, 2] })
+add('AveragePool', [7, 11], image, {}, { kernel_shape: [3, 3], strides: [2, 2], pads: [1, 1, 1, 1] })
+add('AveragePool', [11, 19], image, {}, { kernel_shape: [3, 2], pads: [1, 0, 0, 1], count_include_pad: 1 })
+add('AveragePool', [11], image, {}, { kernel_shape: [4, 3], auto_pad: 'SAME_UPPER', strides: [3, 2] })
+add('AveragePool', [11], line, {}, { kernel_shape: [3], strides: [2], ceil_mode: 1 })
+add('LpPool', [11], image, {}, { kernel_shape: [3, 2], pads: [1, 0, 1, 1], p: 3 })
+for (const op of ['GlobalAveragePool', 'GlobalMaxPool']) add(op, [7], image)
+add('GlobalLpPool', [7], image, {}, { p: 2 })
+add('MaxRoiPool', [7], image, { r: hostTensor([0, 0, 0, 5, 4, 1, 2, 1, 6, 5], [2, 5]) }, { pooled_shape: [2, 2] })
+const boxes = { b: hostTensor([0.5, 0.2, 5.1, 4, 2, 1, 6, 5.5], [2, 4]), i: ints(1, 0) }
+for (const opset of [10, 16])
+  add('RoiAlign', [opset], image, boxes, { output_height: 3, output_width: 2, sampling_ratio: opset === 10 ? 2 : 0 })
+const grid = { g: randomTensor([2, 3, 5, 2], 4, -1.2, 1.2) }
+for (const padding_mode of ['zeros', 'border', 'reflection']) {
+  for (const mode of ['bilinear', 'nearest', 'bicubic']) add('GridSample', [16], image, grid, { mode, padding_mode })
+  add('GridSample', [20], image, grid, { mode: 'linear', padding_mode, align_corners: 1 })
+}
+
+const scales = (...values: number[]) => ({ s: hostTensor(values, [values.length]) })
+for (const mode of ['nearest', 'linear']) {
+  add('Upsample', [9], image, scales(1, 1, 2, 3), { mode })
+  add('Resize', [10], image, scales(1, 1, 1.5, 0.7), { mode })
+}
+for (const coordinate_transformation_mode of ['half_pixel', 'pytorch_half_pixel', 'asymmetric', 'align_corners'])
+  for (const mode of ['nearest', 'linear', 'cubic']) {
+    const none = hostTensor([], [0])
+    const sizes = ints(2, 4, 9, 3)
+    add('Resize', [11], image, { roi: none, s: none, sizes }, { mode, coordinate_transformation_mode })
+    add('Resize', [13], image, { roi: '', s: '', sizes }, { mode, coordinate_transformation_mode })
+  }
+for (const nearest_mode of ['round_prefer_floor', 'round_prefer_ceil', 'floor', 'ceil'])
+  add('Resize', [13], image, { roi: '', ...scales(1, 1, 1.7, 2.5) }, { nearest_mode })
+add('Resize', [13], image, { roi: '', ...scales(1, 1, 1.7, 0.6) }, { mode: 'cubic', exclude_outside: 1 })
+add('Resize', [18], image, { roi: '', ...scales(0.5, 1.6) }, { mode: 'linear', antialias: 1, axes: [2, 3] })
+add('Resize', [18], image, { roi: '', ...scales(0.4, 0.6) }, { mode: 'cubic', antialias: 1, axes: [3, 2] })
+for (const keep_aspect_ratio_policy of ['not_larger', 'not_smaller'])
+  add('Resize', [18], image, { roi: '', s: '', sizes: ints(9, 8) }, { axes: [2, 3], keep_aspect_ratio_policy })
+add(
+  'Resize',
+  [13],
+  image,
+  { roi: hostTensor([0, 0, 0.1, -0.2, 1, 1, 0.8, 1.3], [8]), s: '', sizes: ints(2, 4, 4, 5) },
+  { mode: 'linear', coordinate_transformation_mode: 'tf_crop_and_resize', extrapolation_value: { float: 3 } },
+)
+
+const sequence: Values = { x: randomTensor([5, 2, 3], 3) }
+const cells = (gates: number, directions: number) => ({
+  w: randomTensor([directions, gates * 4, 3], 4, -1, 1),
+  r: randomTensor([directions, gates * 4, 4], 5, -1, 1),
+})
+const bias = (gates: number, directions: number) => ({ b: randomTensor([directions, 2 * gates * 4], 6, -1, 1) })
+const lengths = { lengths: integers([5, 3], [2], 'i32') }
+const start = (directions: number, seed: number) => randomTensor([directions, 2, 4], seed, -1, 1)
+const gateCounts: Record<string, number> = { RNN: 1, GRU: 3, LSTM: 4 }
+for (const op of ['RNN', 'GRU', 'LSTM']) {
+  const gates = gateCounts[op]
+  const states: Record<string, HostTensor> = op === 'LSTM' ? { h: start(2, 7), c: start(2, 8) } : { h: start(2, 7) }
+  const outputs = op === 'LSTM' ? ['y', 'hidden', 'memory'] : ['y', 'hidden']
+  add(op, [7, 14], sequence, cells(gates, 1), { hidden_size: 4 }, outputs)
+  add(op, [14], sequence, { ...cells(gates, 1), ...bias(gates, 1) }, { hidden_size: 4, direction: 'reverse' }, outputs)
+  add(
+    op,
+    [14],
+    sequence,
+    { ...cells(gates, 2), ...bias(gates, 2), ...lengths, ...states },
+    { hidden_size: 4, direction: 'bidirectional' },
+    outputs,
+  )
+}
+add('RNN', [14], sequence, cells(1, 1), { hidden_size: 4, activations: ['Relu'] })
+add('GRU', [14], sequence, { ...cells(3, 1), ...bias(3, 1) }, { hidden_size: 4, linear_before_reset: 1 })
+add('LSTM', [14], sequence, cells(4, 1), { hidden_size: 4, input_forget: 1, clip: { float: 0.7 } })
+const empty = { lengths: '', h: start(1, 7), c: start(1, 8) } as const
+add(
+  'LSTM',
+  [14],
+  sequence,
+  { ...cells(4, 1), ...bias(4, 1), ...empty, p: randomTensor([1, 12], 9) },
+  { hidden_size: 4 },
+)
+
 describe('an imported node gives what ONNX Runtime makes of it', () => {
   it.each(
     cases.flatMap(each =>

@@ -41,7 +41,7 @@ function ruleOf(node: NodeReader): ResizeRule {
     coordinates: first
       ? 'asymmetric'
       : node.choice<CoordinateMode>('coordinate_transformation_mode', 'half_pixel', coordinateModes),
-    rounding: first ? 'floor' : node.choice<Rounding>('nearest_mode', 'round_prefer_floor', roundings),
+    rounding: first ? 'by_direction' : node.choice<Rounding>('nearest_mode', 'round_prefer_floor', roundings),
     a: node.float('cubic_coeff_a', -0.75),
     excludeOutside: node.flag('exclude_outside'),
     antialias: node.flag('antialias'),

@@ -16,7 +16,8 @@ export type Rounding = (typeof roundings)[number]
 export interface ResizeRule {
   readonly kind: 'nearest' | 'linear' | 'cubic'
   readonly coordinates: CoordinateMode
-  readonly rounding: Rounding
+  /** The first Resize rounds down when growing and up when shrinking. */
+  readonly rounding: Rounding | 'by_direction'
   /** Cubic coefficient. */
   readonly a: number
   /** Weights that fall outside are dropped and the others scaled up, instead of reading the border. */
@@ -81,8 +82,9 @@ function roundSource(source: number, rounding: Rounding): number {
 
 /** The old element that each new one copies. */
 export function nearestSources(axis: ResizedAxis, { coordinates, rounding }: ResizeRule): number[] {
+  const settled = rounding === 'by_direction' ? (axis.scale < 1 ? 'ceil' : 'floor') : rounding
   return Array.from({ length: axis.to }, (_, i) => {
-    const place = roundSource(sourceOf(i, axis, coordinates), rounding)
+    const place = roundSource(sourceOf(i, axis, coordinates), settled)
     return Math.min(Math.max(place, 0), axis.from - 1)
   })
 }
@@ -102,17 +104,17 @@ export function rowOf(i: number, axis: ResizedAxis, rule: ResizeRule): Float32Ar
   const source = sourceOf(i, axis, rule.coordinates)
   const stretch = rule.antialias ? Math.max(1, 1 / axis.scale) : 1
   const reach = (rule.kind === 'cubic' ? 2 : 1) * stretch
-  const normalize = rule.excludeOutside || (rule.antialias && stretch > 1)
   let total = 0
   for (let place = Math.ceil(source - reach); place <= Math.floor(source + reach); place++) {
     const distance = (place - source) / stretch
     const weight = rule.kind === 'cubic' ? cubic(distance, rule.a) : triangle(distance)
     const inside = place >= 0 && place < axis.from
-    if (normalize && !inside) continue
+    if (rule.excludeOutside && !inside) continue
     row[Math.min(Math.max(place, 0), axis.from - 1)] += weight
     total += weight
   }
-  return normalize && total !== 0 ? row.map(weight => weight / total) : row
+  // A stretched kernel, or one that was cut, does not sum to 1 of itself.
+  return total !== 0 ? row.map(weight => weight / total) : row
 }
 
 /** Whether new element i lies outside the old axis, where a cut-out image has no content. */
