@@ -15,6 +15,23 @@ export const LARGEST_KERNEL = 100_000
 /** Fewer products than this an output element are done before the layout has been changed. */
 const FEWEST_PRODUCTS = 64
 
+const reordered = new WeakMap<Lowering, Map<string, string>>()
+
+/** [N, C, height, width] in blocks of channels. Once for each value: the runtime does not merge equal nodes of this domain. */
+export function toBlocks(to: Lowering, name: string): string {
+  let known = reordered.get(to)
+  if (!known) {
+    known = new Map()
+    reordered.set(to, known)
+  }
+  let blocks = known.get(name)
+  if (blocks === undefined) {
+    blocks = to.emit('ReorderInput', [name], {}, BLOCKED)
+    known.set(name, blocks)
+  }
+  return blocks
+}
+
 export const roundUp = (count: number, block: number): number => Math.ceil(count / block) * block
 export const isDepthwise = (shape: Shape, groups: number): boolean =>
   groups > 1 && groups === shape[0] && shape[1] === 1
@@ -73,7 +90,7 @@ export function blockedConvolution(to: Lowering, work: Convolution): string {
   const weights = blockedWeights(to, work)
   const flat = rank === 1 ? reshaped(to, x, [xShape[0], xShape[1], 1, xShape[2]]) : x
   const direct = xShape[1] < block && !isDepthwise(kernel.shape, geometry.groups)
-  const image = direct ? flat : to.emit('ReorderInput', [flat], {}, BLOCKED)
+  const image = direct ? flat : toBlocks(to, flat)
   const inputs = [image, weights.name]
   if (bias) inputs.push(padRows(to, bias, [outShape[1]], 0, weights.shape[0]))
   const pads = lift(geometry.pads, rank, [0, 0])
@@ -116,17 +133,11 @@ export function blockedDepthwiseWeightGradient(to: Lowering, work: WeightGradien
   const places = lift(yShape.slice(2), rank, 1)
   const all = batch * channels
   // Whole blocks of channels are reordered sample by sample, as the convolution itself does: the runtime does it once for both.
-  const reorder = (name: string, sizes: readonly number[], outer: Shape): string =>
-    channels % block === 0
-      ? reshaped(
-          to,
-          to.emit('ReorderInput', [rank === 1 ? reshaped(to, name, [batch, channels, ...sizes]) : name], {}, BLOCKED),
-          [...outer, ...sizes],
-        )
-      : reshaped(to, to.emit('ReorderInput', [reshaped(to, name, [1, all, ...sizes])], {}, BLOCKED), [
-          ...outer,
-          ...sizes,
-        ])
+  const reorder = (name: string, sizes: readonly number[], outer: Shape): string => {
+    const image = [...(channels % block === 0 ? [batch, channels] : [1, all]), ...sizes]
+    const flat = image.length === xShape.length && image[0] === batch ? name : reshaped(to, name, image)
+    return reshaped(to, toBlocks(to, flat), [...outer, ...sizes])
+  }
   const after = places.map((count, axis) =>
     Math.max(0, (count - 1) * strides[axis] + span(kernel[axis], dilations[axis]) - spatial[axis] - pads[axis][0]),
   )

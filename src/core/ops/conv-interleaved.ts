@@ -1,6 +1,6 @@
 import type { Lowering } from '../primitive.ts'
 import { sizeOf } from '../shape.ts'
-import { BLOCKED, LARGEST_KERNEL } from './conv-blocked.ts'
+import { LARGEST_KERNEL, toBlocks } from './conv-blocked.ts'
 import { onnxAttributes, reshaped, takeTaps, transposed, type WeightGradient } from './conv-layout.ts'
 import { type Pair, span } from './window.ts'
 
@@ -46,7 +46,7 @@ function blocksOfChannels(to: Lowering, { x, xShape, yShape }: WeightGradient): 
   const width = to.channelBlock
   const images = channels / width
   const flat = spatial.length === 1 ? reshaped(to, x, [batch, channels, 1, ...spatial]) : x
-  const blocks = to.emit('ReorderInput', [flat], {}, BLOCKED)
+  const blocks = toBlocks(to, flat)
   const sizes = spatial.map((size, axis) => (axis === spatial.length - 1 ? size * width : size))
   const apart = reshaped(to, blocks, [batch, images, ...sizes])
   const name = transposed(to, apart, [1, 0, ...sizes.map((_, axis) => axis + 2)])

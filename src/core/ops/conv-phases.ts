@@ -1,6 +1,6 @@
 import type { Lowering } from '../primitive.ts'
 import { type Shape, sizeOf } from '../shape.ts'
-import { BLOCKED, isDepthwise, LARGEST_KERNEL, lift, padRows, roundUp, waste } from './conv-blocked.ts'
+import { BLOCKED, isDepthwise, LARGEST_KERNEL, lift, padRows, roundUp, toBlocks, waste } from './conv-blocked.ts'
 import { reshaped, transposed } from './conv-layout.ts'
 import type { ConvolutionGeometry, Pair } from './window.ts'
 
@@ -65,12 +65,7 @@ export function phasedInputGradient(to: Lowering, work: InputGradient, phases: r
   const depthwise = isDepthwise(wShape, geometry.groups)
   const channels = roundUp(outShape[1], block)
   const [batch] = yShape
-  const image = to.emit(
-    'ReorderInput',
-    [rank === 1 ? reshaped(to, y, [batch, yShape[1], 1, yShape[2]]) : y],
-    {},
-    BLOCKED,
-  )
+  const image = toBlocks(to, rank === 1 ? reshaped(to, y, [batch, yShape[1], 1, yShape[2]]) : y)
   const [down, across] = lift(phases, rank, [{ taps: [0], pad: [0, 0] }] as Phase[])
   const [height, width] = [down, across].map((list, axis) =>
     Math.ceil(lift(outShape.slice(2), rank, 1)[axis] / list.length),
