@@ -4,14 +4,15 @@ import { cast } from './cast.ts'
 import {
   abs,
   add,
-  and,
   clip,
   floor,
+  greater,
   greaterOrEqual,
-  lessOrEqual,
+  less,
   minimum,
   mod,
   mul,
+  or,
   requireFloat,
   round,
   sub,
@@ -42,10 +43,10 @@ function neighbours(
 ): Tap[] {
   const tap = (neighbour: Tensor, weight: Tensor): Tap => {
     const place = wrap(neighbour)
-    const inside = and(greaterOrEqual(place, 0), lessOrEqual(place, size - 1))
-    // A comparison with NaN is false, so that a position that is no number reads element 0 (and stays NaN by its weight).
+    const outside = or(less(place, 0), greater(place, size - 1))
+    // Comparisons with NaN are false: a position that is no number reads element 0, and its weight is no number either.
     const index = where(greaterOrEqual(place, 0), minimum(place, size - 1), 0)
-    return { index: cast(index, 'i64'), weight: where(inside, weight, 0) }
+    return { index: cast(index, 'i64'), weight: where(outside, 0, weight) }
   }
   if (mode === 'nearest') return [tap(round(position), add(zerosLike(position), 1))]
   const low = floor(position)
