@@ -20,6 +20,7 @@ import {
   readModel,
   safeExternalLocation,
   staysInside,
+  topologicalOrder,
 } from '../index.ts'
 
 const base: ModelDescription = {
@@ -381,12 +382,15 @@ function readsOrRefuses(bytes: Uint8Array): void {
     return
   }
   const inputs = [...model.inputs.values()]
-  if ([...inputs, ...model.outputs.values()].some(({ size }) => Math.abs(size) > SMALL)) return
+  const outputs = [...model.outputs.values()]
+  if ([...inputs, ...outputs].some(({ size }) => Math.abs(size) > SMALL)) return
+  // A loop that has become very long is legal, and would run for as long.
+  if (topologicalOrder(outputs).some(({ primitive }) => primitive.name === 'scan')) return
   const bound = new Map(
     inputs.map(input => [input, new Float64Array(input.shape.reduce((a, b) => a * Math.abs(b), 1))]),
   )
   try {
-    const results = interpret([...model.outputs.values()], bound)
+    const results = interpret(outputs, bound)
     expect(results).toHaveLength(model.outputs.size)
   } catch (error) {
     // Indices computed from data may leave their axis.
