@@ -4,17 +4,32 @@ import { fromOnnx, runOnnx } from '../../../test/conformance/node-tests.ts'
 import { onnxChecker, onnxPython } from '../../../test/onnx-model.ts'
 import {
   argMax,
+  averagePool,
+  batchNorm,
   collectWrites,
+  conv,
+  convTranspose,
+  cumulativeSum,
+  embedding,
   exportModel,
   gelu,
+  globalAveragePool,
+  groupNorm,
   type HostTensor,
   interpret,
+  layerNorm,
   matmul,
+  maxPool,
   mean,
+  oneHot,
   placeholder,
   rearrange,
+  resize,
   type Shape,
+  scan,
+  silu,
   softmax,
+  sort,
   type Tensor,
   topK,
   Variable,
@@ -59,9 +74,66 @@ function broadcasting() {
   }
 }
 
+/** A small residual network with strided, grouped and transposed convolutions, norms and pooling. */
+function convolutional() {
+  const weights = {
+    stem: variable('stem.weight', [8, 3, 3, 3], 21),
+    bias: variable('stem.bias', [8], 22),
+    grouped: variable('grouped.weight', [8, 2, 3, 3], 23),
+    depthwise: variable('depthwise.weight', [8, 1, 3, 3], 24),
+    up: variable('up.weight', [8, 4, 2, 2], 25),
+    gain: variable('bn.weight', [8], 26),
+    shift: variable('bn.bias', [8], 27),
+    mean: variable('bn.running_mean', [8], 28),
+  }
+  return ({ image }: Record<string, Tensor>) => {
+    const stem = conv(image, weights.stem, { bias: weights.bias, padding: 1, stride: 2 })
+    const { mean: centre, gain, shift } = weights
+    const normal = batchNorm(stem, { weight: gain, bias: shift, mean: centre, variance: centre.mul(centre).add(0.5) })
+    const mixed = conv(normal.output.relu(), weights.grouped, { padding: 'same', groups: 4 })
+    const deep = silu(conv(mixed, weights.depthwise, { padding: 2, dilation: 2, groups: 8 })).add(mixed)
+    const pooled = maxPool(deep, { kernel: 3, stride: 2, padding: 1 })
+    const grown = resize(convTranspose(pooled, weights.up, { stride: 2 }), { size: [9, 7], mode: 'linear' })
+    return {
+      map: grown,
+      features: globalAveragePool(groupNorm(deep, 2)),
+      means: averagePool(pooled, { kernel: 2, stride: 1 }),
+      normal: layerNorm(deep, { axes: 3 }),
+    }
+  }
+}
+
+/** A recurrence over time, and indices, sorting and sampling. */
+function sequential() {
+  const table = variable('embedding.weight', [10, 6], 31)
+  const hidden = variable('hidden.weight', [6, 6], 32)
+  return ({ ids }: Record<string, Tensor>) => {
+    const embedded = embedding(table, ids)
+    const start = embedded.at(null, 0).mul(0)
+    const { carries, outputs } = scan(
+      ([state], [slice]) => {
+        const next = state.matmul(hidden).add(slice).tanh()
+        return { carries: [next], outputs: [next] }
+      },
+      [start],
+      [embedded],
+      { axis: 1 },
+    )
+    return {
+      last: carries[0],
+      all: outputs[0],
+      sums: cumulativeSum(embedded, 1),
+      sorted: sort(embedded),
+      hot: oneHot(ids, 10),
+    }
+  }
+}
+
 const models: [string, (inputs: Record<string, Tensor>) => Record<string, Tensor>, Record<string, HostTensor>][] = [
   ['an MLP', mlp(), { x: randomTensor([5, 8], 11) }],
   ['attention', attention(), { tokens: randomTensor([2, 6, 8], 12) }],
+  ['a convolutional network', convolutional(), { image: randomTensor([2, 3, 16, 14], 14) }],
+  ['a recurrence', sequential(), { ids: integers([1, 2, 3, 9, 0, 4, 5, 5], [2, 4]) }],
   ['broadcasting over the batch', broadcasting(), { x: randomTensor([3, 4], 13) }],
 ]
 const specs = (values: Record<string, HostTensor>) =>
@@ -94,7 +166,10 @@ describe('exportModel', () => {
   it.skipIf(!onnxPython)("passes the ONNX checker of Debian's python3-onnx, inside and beside", () => {
     const exported = models.flatMap(([, f, values]) => [
       exportModel(f, specs(values)),
-      exportModel(f, Object.fromEntries(Object.entries(values).map(([name, { shape }]) => [name, { shape }]))),
+      exportModel(
+        f,
+        Object.fromEntries(Object.entries(values).map(([name, { shape, dtype }]) => [name, { shape, dtype }])),
+      ),
       exportModel(f, specs(values), { parameters: 'beside', dataLocation: 'weights.bin' }),
     ])
     expect(onnxChecker(exported)).toEqual(exported.map(() => 'ok'))
