@@ -1,7 +1,14 @@
 import type { Lowering } from '../primitive.ts'
 import { type Shape, sizeOf } from '../shape.ts'
-import { type Convolution, onnxPads, reshaped, takeTaps, transposed, type WeightGradient } from './conv-layout.ts'
-import { span } from './window.ts'
+import {
+  type Convolution,
+  onnxPads,
+  reshaped,
+  takeTaps,
+  transposed,
+  type WeightGradient,
+  windowReach,
+} from './conv-layout.ts'
 
 /**
  * Convolutions in the layout that ONNX Runtime's CPU kernels are fastest in: [N, C/B, height, width, B], B channels side by
@@ -138,13 +145,9 @@ export function blockedDepthwiseWeightGradient(to: Lowering, work: WeightGradien
     const flat = image.length === xShape.length && image[0] === batch ? name : reshaped(to, name, image)
     return reshaped(to, toBlocks(to, flat), [...outer, ...sizes])
   }
-  const after = places.map((count, axis) =>
-    Math.max(0, (count - 1) * strides[axis] + span(kernel[axis], dilations[axis]) - spatial[axis] - pads[axis][0]),
-  )
-  const found = spatial.map((size, axis) => {
-    const reached = size + pads[axis][0] + after[axis] - (places[axis] - 1) * strides[axis]
-    return Math.floor((reached - 1) / dilations[axis]) + 1
-  })
+  const lifted = { strides, dilations, pads, groups: geometry.groups }
+  const { after, reached } = windowReach([batch, all, ...spatial], [batch, all, ...places], kernel, lifted)
+  const found = reached.map((count, axis) => Math.floor((count - 1) / dilations[axis]) + 1)
   const y = to.emit(
     'Conv',
     [reorder(work.x, spatial, [1, all]), reorder(work.y, places, [all, 1])],

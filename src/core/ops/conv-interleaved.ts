@@ -1,8 +1,8 @@
 import type { Lowering } from '../primitive.ts'
 import { sizeOf } from '../shape.ts'
 import { LARGEST_KERNEL, toBlocks } from './conv-blocked.ts'
-import { onnxAttributes, reshaped, takeTaps, transposed, type WeightGradient } from './conv-layout.ts'
-import { type Pair, span } from './window.ts'
+import { onnxAttributes, reshaped, takeTaps, transposed, type WeightGradient, windowReach } from './conv-layout.ts'
+import type { Pair } from './window.ts'
 
 /** x as images whose rows hold several channels side by side, column by column. */
 interface Interleaved {
@@ -69,18 +69,15 @@ export function interleavedWeightGradient(to: Lowering, work: WeightGradient): s
   const { xShape, y, yShape, shape, geometry } = work
   const { strides, pads, dilations, groups } = geometry
   const [outChannels, , ...kernel] = shape
-  const [batch, , ...spatial] = xShape
-  const last = spatial.length - 1
-  const axes = spatial.map((_, axis) => axis)
+  const [batch] = xShape
+  const last = kernel.length - 1
+  const axes = kernel.map((_, axis) => axis)
   const { name, images, width, samples } = readsBlocks(to, work) ? blocksOfChannels(to, work) : allChannels(to, work)
   const cotangents =
     samples === 1
       ? transposed(to, y, [1, 0, ...axes.map(axis => axis + 2)])
       : reshaped(to, y, [batch * outChannels, 1, ...yShape.slice(2)])
-  // Trailing elements that no kernel position reached are cut after the convolution; missing ones are padded before it.
-  const needed = axes.map(axis => (yShape[axis + 2] - 1) * strides[axis] + span(kernel[axis], dilations[axis]))
-  const after = axes.map(axis => Math.max(0, needed[axis] - spatial[axis] - pads[axis][0]))
-  const reached = axes.map(axis => spatial[axis] + pads[axis][0] + after[axis] - (yShape[axis + 2] - 1) * strides[axis])
+  const { after, reached } = windowReach(xShape, yShape, kernel, geometry)
   // Along the last axis a step of `dilation` columns would skip channels too, so it is taken after the convolution.
   const steps = dilations.map((dilation, axis) => (axis === last ? 1 : dilation))
   const found = reached.map((count, axis) => Math.floor((count - 1) / steps[axis]) + 1)

@@ -1,6 +1,6 @@
 import type { Lowering } from '../primitive.ts'
 import { type Shape, sizeOf } from '../shape.ts'
-import type { ConvolutionGeometry, Pair } from './window.ts'
+import { type ConvolutionGeometry, type Pair, span } from './window.ts'
 
 export const transposed = (to: Lowering, name: string, permutation: readonly number[]): string =>
   permutation.every((axis, i) => axis === i) ? name : to.emit('Transpose', [name], { perm: { ints: permutation } })
@@ -107,6 +107,24 @@ export interface WeightGradient {
   readonly yShape: Shape
   readonly shape: Shape
   readonly geometry: ConvolutionGeometry
+}
+
+/**
+ * What a gradient of weights sees of x along each spatial axis: `after`, the border that the last kernel position needs
+ * behind x, and `reached`, how many positions a kernel of cotangents then has. Elements that no window reached count as
+ * further positions, whose results are cut.
+ */
+export function windowReach(
+  xShape: Shape,
+  yShape: Shape,
+  kernel: readonly number[],
+  { strides, pads, dilations }: ConvolutionGeometry,
+): { after: number[]; reached: number[] } {
+  const apart = kernel.map((_, axis) => (yShape[axis + 2] - 1) * strides[axis])
+  const after = kernel.map((size, axis) =>
+    Math.max(0, apart[axis] + span(size, dilations[axis]) - xShape[axis + 2] - pads[axis][0]),
+  )
+  return { after, reached: kernel.map((_, axis) => xShape[axis + 2] + pads[axis][0] + after[axis] - apart[axis]) }
 }
 
 /** Keeps `kernel[axis]` entries, `steps[axis]` apart, of the axes after the first. */

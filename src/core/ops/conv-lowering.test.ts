@@ -188,12 +188,20 @@ const forms: readonly {
     written: ['com.microsoft.nchwc.Conv', 'ConvTranspose'],
   },
   {
-    name: 'patches that tile the image',
-    x: [3, 2, 8, 12],
-    w: [5, 2, 4, 4],
-    options: { stride: 4 },
-    written: ['Gemm', 'ConvTranspose'],
-    absent: ['Conv', 'com.microsoft.nchwc.Conv'],
+    name: 'patches that lie side by side',
+    x: [3, 4, 8, 13],
+    w: [16, 4, 4, 5],
+    options: { stride: [4, 5], padding: [0, [2, 0]] },
+    written: ['com.microsoft.nchwc.Conv', 'Conv', 'ConvTranspose'],
+    absent: ['com.microsoft.FusedMatMul'],
+  },
+  {
+    name: 'patches with gaps between them',
+    x: [2, 1, 22],
+    w: [3, 1, 16],
+    options: { stride: 18, padding: [[0, 15]] },
+    written: ['Conv', 'ConvTranspose'],
+    absent: ['com.microsoft.FusedMatMul'],
   },
   {
     name: 'three spatial axes',
@@ -247,7 +255,7 @@ describe('lowering of convolutions', () => {
   })
 
   it.each([
-    ['tiled', [-1, 3, 8, 8], [5, 3, 4, 4], 1, 4],
+    ['patchwise', [-1, 3, 8, 8], [16, 3, 4, 4], 1, 4],
     ['dense', [-1, 16, 6, 6], [16, 16, 3, 3], 1, 1],
     ['pointwise', [-1, 6, 4, 4], [5, 6, 1, 1], 1, 1],
     ['strided', [-1, 16, 7, 6], [16, 16, 3, 3], 1, 2],

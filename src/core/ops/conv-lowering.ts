@@ -14,11 +14,12 @@ import {
   forwardKernel,
   onnxAttributes,
   reshaped,
+  takeTaps,
   transposed,
   type WeightGradient,
+  windowReach,
 } from './conv-layout.ts'
 import { blockedPhases, phasedInputGradient } from './conv-phases.ts'
-import { tiledConvolution, tiledWeightGradient, tilesInput } from './conv-tiles.ts'
 import { type ConvolutionGeometry, type Pair, span } from './window.ts'
 
 /** Whether ONNX Runtime's own CPU kernels will run the graph, for forms that are fast because of how those work. */
@@ -47,8 +48,6 @@ export function lowerConvolution(
 
 function convolve(to: Lowering, work: Convolution, tuned: boolean): string {
   const { x, kernel, bias, geometry } = work
-  if (tuned && tilesInput(work.xShape, kernel.shape.slice(2), work.outShape, geometry))
-    return tiledConvolution(to, work)
   if (tuned && blocksWell(to, work)) return blockedConvolution(to, work)
   if (tuned && gainsFromBatchInside(work)) return batchInside(to, work)
   return to.emit('Conv', bias ? [x, kernel.plain(), bias] : [x, kernel.plain()], onnxAttributes(geometry))
@@ -140,12 +139,48 @@ export function lowerWeightGradient(to: Lowering, [x, y]: readonly string[], nod
   if (out.size === 0 || node.inputs[0].size === 0) return nothing(to, out)
   const work = { x, xShape, y, yShape, shape: out.shape, geometry: node.attributes }
   const tuned = isTuned(to, out) && !isSymbolic(xShape)
-  if (isTuned(to, out) && tilesInput(xShape, out.shape.slice(2), yShape, node.attributes))
-    return tiledWeightGradient(to, work)
+  if (isTuned(to, out) && cutsPatches(work)) return swappedWeightGradient(to, work)
   if (tuned && blocksDepthwiseGradient(to, work)) return blockedDepthwiseWeightGradient(to, work)
   const taps = product(out.shape.slice(2))
   if (tuned && taps > 1 && out.shape[1] * taps > FEW_PATCH_ROWS) return interleavedWeightGradient(to, work)
   return patchWeightGradient(to, work, isTuned(to, out))
+}
+
+/** Fewest taps for which the columns of a swapped convolution are many enough. */
+const MANY_TAPS = 16
+
+/** Whether windows of many taps over few channels lie side by side, as in a patch embedding. */
+const cutsPatches = ({ shape, geometry: { groups, strides } }: WeightGradient): boolean =>
+  groups === 1 &&
+  shape[1] <= FEW_CHANNELS &&
+  product(shape.slice(2)) >= MANY_TAPS &&
+  strides.every((stride, axis) => stride >= shape[axis + 2])
+
+/** A convolution of x [C, N, s…] with y [O, N, o…] as its kernels, strides and dilations exchanged: [C, O, k…]. */
+function swappedWeightGradient(to: Lowering, { x, xShape, y, yShape, shape, geometry }: WeightGradient): string {
+  const { strides, pads, dilations } = geometry
+  const axes = strides.map((_, axis) => axis + 2)
+  const reach = windowReach(xShape, yShape, shape.slice(2), geometry)
+  const result = to.emit(
+    'Conv',
+    [transposed(to, x, [1, 0, ...axes]), transposed(to, y, [1, 0, ...axes])],
+    onnxAttributes({
+      strides: dilations,
+      pads: pads.map(([before], axis): Pair => [before, reach.after[axis]]),
+      dilations: strides,
+      groups: 1,
+    }),
+  )
+  const found = reach.reached.map((count, axis) => Math.floor((count - 1) / dilations[axis]) + 1)
+  const rows = reshaped(to, result, [shape[1] * shape[0], ...found])
+  const taken = takeTaps(
+    to,
+    rows,
+    found,
+    shape.slice(2),
+    strides.map(() => 1),
+  )
+  return transposed(to, reshaped(to, taken, [shape[1], shape[0], ...shape.slice(2)]), [1, 0, ...axes])
 }
 
 /** Per sample and group: y [O, positions] times patches of x [C taps, positions] transposed; then the sum over samples. */
