@@ -29,13 +29,14 @@ describe('crossEntropy', () => {
       }),
     )
   })
+  // The graph rounds 1-e and e/classes to f32 each, which a small loss between large logits shows.
   it('is the same for labels and for their one-hot probabilities, smoothed or not', () => {
     fc.assert(
       fc.property(problem, fc.double({ min: 0, max: 1, noNaN: true }), (given, labelSmoothing) => {
         const { classes, labels, seed } = given
         const logits = random([labels.length, classes], seed)
         const soft = crossEntropy(logits, oneHot(labelsOf(labels), classes), { labelSmoothing })
-        expectClose(numbers(crossEntropy(logits, labelsOf(labels), { labelSmoothing })), numbers(soft), 1e-6, 'soft')
+        expectClose(numbers(crossEntropy(logits, labelsOf(labels), { labelSmoothing })), numbers(soft), 1e-5, 'soft')
       }),
     )
   })
