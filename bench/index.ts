@@ -17,6 +17,7 @@ interface Options {
   readonly filter?: RegExp
   readonly peers: readonly string[]
   readonly profile?: boolean
+  readonly steady?: number
   readonly rounds: number
   readonly seconds: number
 }
@@ -95,6 +96,15 @@ async function profileCases(suite: string, { filter, json }: Options): Promise<v
   }
 }
 
+async function steadyCases(suite: string, runs: number, { filter, json }: Options): Promise<void> {
+  const { residence } = await import('./tenet/steady.ts')
+  for (const { name, ...benchCase } of chosenCases(suite, filter)) {
+    const found = await residence({ name, ...benchCase }, runs)
+    const text = found.map(({ runs: run, megabytes }) => `${run}: ${megabytes} MB`).join(', ')
+    process.stdout.write(json ? `${JSON.stringify({ name, residence: found })}\n` : `${name} after runs ${text}\n`)
+  }
+}
+
 const program = new Command('bench')
   .description('Race Tenet against PyTorch, TensorFlow.js and jax-js on the same numbers in the same run.')
   .argument('<suite>', Object.keys(suites).join(' or '))
@@ -104,6 +114,7 @@ const program = new Command('bench')
   .option('--rounds <count>', 'rounds of turns', positive, 5)
   .option('--seconds <time>', 'seconds of each turn', positive, 0.4)
   .option('--profile', 'show where Tenet spends its time, by ONNX node, instead of racing')
+  .option('--steady <runs>', "run Tenet's side so often and show resident memory on the way", positive)
   .addHelpText(
     'after',
     '\nExamples:\n  npm run bench -- core\n  npm run bench -- train --filter vit --peers torch --json',
@@ -111,6 +122,7 @@ const program = new Command('bench')
   .action(async (suite: string, options: Options) => {
     if (!(suite in suites))
       program.error(`no suite is named ${suite}; choose from ${Object.keys(suites).join(', ')}`, { exitCode: 2 })
+    if (options.steady) return steadyCases(suite, options.steady, options)
     if (options.profile) return profileCases(suite, options)
     const report = await bench(suite, options)
     process.stdout.write(`${options.json ? JSON.stringify(report, undefined, 2) : formatTable(report)}\n`)
