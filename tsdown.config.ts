@@ -9,6 +9,8 @@ export default defineConfig({
   outDir: 'dist',
   format: 'esm',
   unbundle: true,
+  // Files keep their imports as written: the shortcut past an index file would also pass by what it registers.
+  treeshake: false,
   // Keeps node: imports as they are; files for browsers have none, and package.json's exports lead browsers only to those.
   platform: 'node',
   target: 'es2023',
