@@ -20,6 +20,20 @@ const folders = ['/usr/share/libonnx-testdata/data/node', '/usr/lib/python3/dist
 export const nodeTestFolder = (): string | undefined =>
   [process.env.TENET_ONNX_TESTS, ...folders].find(folder => folder && existsSync(folder))
 
+/** Folders beside it with tests of the same form: models converted from PyTorch, and small ones of several nodes. */
+export const otherTestFolders = (root: string): string[] =>
+  ['pytorch-converted', 'pytorch-operator', 'simple'].map(name => join(root, '..', name)).filter(existsSync)
+
+/** Runs every test of a folder whose name passes. */
+export async function runFolder(
+  root: string,
+  wanted: (name: string) => boolean = () => true,
+): Promise<NodeTestResult[]> {
+  const results: NodeTestResult[] = []
+  for (const name of readdirSync(root).filter(wanted).sort()) results.push(await runNodeTest(root, name))
+  return results
+}
+
 export type Verdict = 'passed' | 'failed' | 'not claimed'
 
 export interface NodeTestResult {

@@ -48,6 +48,7 @@ import {
   where,
   xor,
 } from '../../ops/index.ts'
+import { formatShape, normalizeAxis } from '../../shape.ts'
 import { constantData, type Tensor } from '../../tensor.ts'
 import type { NodeReader, OperatorReader, OperatorReaders } from './node-reader.ts'
 
@@ -69,13 +70,22 @@ const unary =
   node =>
     f(node.input(0))
 
-/** Two operands with NumPy broadcasting, which ONNX has since operator set 7. */
+/** The second operand, in operator sets before 7 aligned with the first by its last axis, or from a stated axis on. */
+function aligned(node: NodeReader, a: Tensor, b: Tensor): Tensor {
+  const axis = node.opset < 7 && node.flag('broadcast') ? node.int('axis') : undefined
+  if (axis === undefined) return b
+  const after = a.rank - normalizeAxis(node.op, axis, a.rank) - b.rank
+  if (after < 0)
+    throw new Error(`${formatShape(b.shape)} does not fit into ${formatShape(a.shape)} from axis ${axis} on`)
+  return reshape(b, [...b.shape, ...new Array<number>(after).fill(1)])
+}
+
+/** Two operands with NumPy broadcasting. */
 const binary =
   (f: Binary): OperatorReader =>
   node => {
-    if (node.carries('broadcast') || node.carries('axis'))
-      throw new Error('broadcasting by attributes (operator sets before 7) is not supported')
-    return throughWide(f)(node.input(0), node.input(1))
+    const a = node.input(0)
+    return throughWide(f)(a, aligned(node, a, node.input(1)))
   }
 
 const variadic =

@@ -65,9 +65,18 @@ function determinant(node: NodeReader): Tensor {
   return squeeze(result!, [-2, -1])
 }
 
+/** Without an arrow the output has every letter that stands once, in alphabetical order, after what the dots stand for. */
+function explicitEquation(equation: string): string {
+  const bare = equation.replace(/\s/g, '')
+  if (bare.includes('->')) return bare
+  const letters = bare.replace(/[^A-Za-z]/g, '')
+  const once = [...new Set(letters)].filter(letter => letters.split(letter).length === 2).sort()
+  return `${bare}->${bare.includes('...') ? '...' : ''}${once.join('')}`
+}
+
 export const matmulReaders: OperatorReaders = {
   Det: determinant,
-  Einsum: node => einsum(node.string('equation', ''), ...node.all()),
+  Einsum: node => einsum(explicitEquation(node.string('equation', '')), ...node.all()),
   Gemm: gemm,
   MatMul: node => matmul(node.input(0), node.input(1)),
 }
