@@ -4,6 +4,7 @@ export * from './autodiff.ts'
 export { allocate, type DType, type HostData, isFloat, isInteger } from './dtype.ts'
 export * from './einops.ts'
 export * from './interpret.ts'
+export * from './linalg/index.ts'
 export {
   type ExportedModel,
   type ExportOptions,

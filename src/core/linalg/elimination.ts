@@ -1,10 +1,10 @@
+import { cast } from '../ops/cast.ts'
 import { abs, add, div, equal, exp, greater, less, log, mod, mul, neg, sign, sub, where } from '../ops/elementwise.ts'
 import { arange, oneHot } from '../ops/indexing.ts'
 import { broadcastTo, expandDims, ones, reshape, transpose, zeros } from '../ops/layout.ts'
 import { matmul } from '../ops/matmul.ts'
 import { argMax, sum } from '../ops/reduce.ts'
 import { scan } from '../ops/scan.ts'
-import { cast } from '../ops/cast.ts'
 import type { Primitive } from '../primitive.ts'
 import { apply, applyMany, asTensor, type Tensor, type TensorLike } from '../tensor.ts'
 import { eachMatrix, eye, requireSquare, toBatch, transposed } from './matrices.ts'
@@ -75,8 +75,7 @@ function reduceRows(matrix: Float64Array, size: number, right: Float64Array): { 
   }
   for (let k = 0; k < size; k++) {
     let best = k
-    for (let i = k + 1; i < size; i++)
-      if (Math.abs(matrix[i * size + k]) > Math.abs(matrix[best * size + k])) best = i
+    for (let i = k + 1; i < size; i++) if (Math.abs(matrix[i * size + k]) > Math.abs(matrix[best * size + k])) best = i
     if (best !== k) {
       exchange(matrix, k, best)
       exchange(right, k, best)

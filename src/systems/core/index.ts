@@ -5,6 +5,7 @@ import { activationCases } from './activation.ts'
 import { attentionCases } from './attention.ts'
 import { convCases } from './conv.ts'
 import { convTransposeCases } from './conv-transpose.ts'
+import { linalgCases } from './linalg.ts'
 import { lossCases } from './loss.ts'
 import { metricsCases } from './metrics.ts'
 import { normCases } from './norm.ts'
@@ -20,6 +21,7 @@ const tables: Readonly<Record<string, CaseTable>> = {
   attention: attentionCases,
   conv: convCases,
   conv_transpose: convTransposeCases,
+  linalg: linalgCases,
   loss: lossCases,
   metrics: metricsCases,
   norm: normCases,

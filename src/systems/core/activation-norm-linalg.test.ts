@@ -5,11 +5,13 @@ import { goldenExists, goldenFolder } from '../../../test/golden.ts'
 import { type CaseTable, readGolden } from '../golden.ts'
 import { buildingBlockTolerances, compareGolden } from '../parity.ts'
 import { activationCases } from './activation.ts'
+import { linalgCases } from './linalg.ts'
 import { normCases } from './norm.ts'
 
 const parts: [string, CaseTable][] = [
   ['core.activation', activationCases],
   ['core.norm', normCases],
+  ['core.linalg', linalgCases],
 ]
 
 describe.each(parts)('%s', (name, table) => {

@@ -1,0 +1,8 @@
+export * from './decomposition.ts'
+export * from './elimination.ts'
+export * from './fourier.ts'
+export { diagonal, eye, lowerTriangle, trace, upperTriangle } from './matrices.ts'
+export * from './matrix-functions.ts'
+export * from './similarity.ts'
+export * from './transport.ts'
+export { cholesky, type TriangularOptions, triangularSolve } from './triangular.ts'
