@@ -2,9 +2,9 @@ import { einsum } from '../einops.ts'
 import { formatShape, requireConcrete, sizeOf } from '../shape.ts'
 import { asTensor, constant, type Tensor, type TensorLike } from '../tensor.ts'
 import { cast } from './cast.ts'
-import { add, mul, requireFloat } from './elementwise.ts'
+import { add, requireFloat } from './elementwise.ts'
 import { sampleRows } from './grid-sample.ts'
-import { expandDims, reshape, transpose } from './layout.ts'
+import { reshape, transpose } from './layout.ts'
 import { type Padding, type PerAxis, paddingPairs, perAxis, slide, type Window } from './window.ts'
 
 export interface DeformConvOptions {
@@ -53,11 +53,17 @@ export function deformConv(
   const positions = [0, 1].map(k =>
     reshape(add(displaced.at(null, k), cast(lattice[k], input.dtype)), [batch * offsetGroups, points * taps]),
   )
-  let samples = sampleRows(rows, [height, width], positions)
-  if (options.mask !== undefined) {
-    const mask = transpose(reshape(asTensor(options.mask), [batch * offsetGroups, taps, points]), [0, 2, 1])
-    samples = mul(samples, expandDims(reshape(mask, [batch * offsetGroups, points * taps]), 2))
-  }
+  const factor = (mask: TensorLike): Tensor =>
+    reshape(transpose(reshape(asTensor(mask), [batch * offsetGroups, taps, points]), [0, 2, 1]), [
+      batch * offsetGroups,
+      points * taps,
+    ])
+  const samples = sampleRows(
+    rows,
+    [height, width],
+    positions,
+    options.mask === undefined ? undefined : factor(options.mask),
+  )
   const columns = transpose(reshape(samples, [batch, offsetGroups, points, taps, groupChannels]), [0, 2, 3, 1, 4])
   const outChannels = kernel.shape[0]
   const product = einsum(

@@ -92,14 +92,20 @@ function interpolateRows(rows: Tensor, sizes: readonly number[], taps: readonly 
  * @param rows [batch, product of `sizes`, channels], the elements in row-major order
  * @param sizes sizes of the axes that are interpolated
  * @param positions one for each of `sizes`, [batch, points]; element centres are whole numbers
+ * @param factor [batch, points], by which samples are multiplied; default 1
  * @returns [batch, points, channels]
  */
-export const sampleRows = (rows: Tensor, sizes: readonly number[], positions: readonly Tensor[]): Tensor =>
-  interpolateRows(
-    rows,
-    sizes,
-    positions.map((position, axis) => neighbours(position, sizes[axis], 'linear')),
-  )
+export function sampleRows(
+  rows: Tensor,
+  sizes: readonly number[],
+  positions: readonly Tensor[],
+  factor?: Tensor,
+): Tensor {
+  const taps = positions.map((position, axis) => neighbours(position, sizes[axis], 'linear'))
+  // A factor on the weights of one axis costs less than one on the samples, which have channels.
+  if (factor) taps[0] = taps[0].map(({ index, weight }) => ({ index, weight: mul(weight, factor) }))
+  return interpolateRows(rows, sizes, taps)
+}
 
 /** Mirrors positions back into the axis: about its outermost centres, or about its edges. */
 function reflect(position: Tensor, size: number, alignCorners: boolean): Tensor {

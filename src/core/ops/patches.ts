@@ -1,9 +1,12 @@
+import { customGradient } from '../autodiff.ts'
 import { rearrange } from '../einops.ts'
 import { formatShape, requireConcrete, sizeOf } from '../shape.ts'
-import { asTensor, type Tensor, type TensorLike } from '../tensor.ts'
+import { asTensor, constant, type Tensor, type TensorLike } from '../tensor.ts'
+import { cast } from './cast.ts'
+import { convTranspose } from './conv.ts'
 import { add } from './elementwise.ts'
-import { at, dilate, type Index, pad, reshape, stack } from './layout.ts'
-import { type Padding, type PerAxis, paddingPairs, perAxis, slide, type Window } from './window.ts'
+import { at, type Index, pad, reshape, stack, transpose } from './layout.ts'
+import { type Padding, type PerAxis, paddingPairs, perAxis, slide, span, type Window } from './window.ts'
 
 export interface PatchOptions {
   /** Steps between patches; default 1. */
@@ -58,18 +61,39 @@ export function unfold(x: TensorLike, kernel: PerAxis, options: PatchOptions = {
   const input = asTensor(x)
   const rank = input.rank - 2
   if (rank < 1) throw new Error(`unfold: expected [batch, channels, ...spatial], got ${formatShape(input.shape)}`)
-  const [batch, channels, ...spatial] = input.shape
-  requireConcrete('unfold', input.shape, [1, ...spatial.map((_, axis) => axis + 2)])
+  requireConcrete(
+    'unfold',
+    input.shape,
+    input.shape.map((_, axis) => axis).filter(axis => axis > 0),
+  )
   const window = readWindow('unfold', kernel, options, rank)
   const out = slide('unfold', input.shape, window)
-  const columns = [batch, channels * sizeOf(window.kernel), sizeOf(out)]
+  return cutPatches(input, window, out)
+}
+
+/** Each of the two is the other's gradient: differentiating slice by slice would cost a pass over everything a tap. */
+const cutPatches = (x: Tensor, window: Window, out: readonly number[]): Tensor =>
+  customGradient(
+    input => patchColumns(input, window, out),
+    ct => [addPatches(ct, x.shape.slice(2), window, out)],
+  )(x)
+
+const addPatches = (columns: Tensor, size: readonly number[], window: Window, out: readonly number[]): Tensor =>
+  customGradient(
+    input => summedPatches(input, size, window, out),
+    ct => [cutPatches(ct, window, out)],
+  )(columns)
+
+function patchColumns(x: Tensor, window: Window, out: readonly number[]): Tensor {
+  const [batch, channels, ...spatial] = x.shape
+  const { kernel, strides, dilations, pads } = window
+  const columns = [batch, channels * sizeOf(kernel), sizeOf(out)]
   if (tiles(window, spatial)) {
-    const split = reshape(input, [batch, channels, ...out.flatMap((count, axis) => [count, window.kernel[axis]])])
-    return reshape(split.transpose(tileOrder(rank).gather), columns)
+    const split = reshape(x, [batch, channels, ...out.flatMap((count, axis) => [count, kernel[axis]])])
+    return reshape(transpose(split, tileOrder(spatial.length).gather), columns)
   }
-  const padded = pad(input, [[0, 0], [0, 0], ...window.pads])
-  const { strides, dilations } = window
-  const seen = tapsOfKernel(window.kernel).map(tap =>
+  const padded = pad(x, [[0, 0], [0, 0], ...pads])
+  const seen = tapsOfKernel(kernel).map(tap =>
     at(
       padded,
       null,
@@ -106,26 +130,54 @@ export function fold(
     throw new Error(
       `fold: size [${size}] under kernel [${window.kernel}] takes [batch, a multiple of ${taps}, ${sizeOf(out)}], got ${formatShape(input.shape)}`,
     )
-  const [batch, rows] = input.shape
+  return addPatches(input, size, window, out)
+}
+
+function summedPatches(columns: Tensor, size: readonly number[], window: Window, out: readonly number[]): Tensor {
+  const { kernel, strides, pads, dilations } = window
+  const [batch, rows] = columns.shape
+  const taps = sizeOf(kernel)
   const channels = rows / taps
-  if (tiles(window, size))
-    return reshape(reshape(input, [batch, channels, ...window.kernel, ...out]).transpose(tileOrder(rank).spread), [
-      batch,
-      channels,
-      ...size,
-    ])
-  const { strides, pads, dilations } = window
-  const apart = reshape(input, [batch, channels, taps, ...out])
-  return tapsOfKernel(window.kernel)
+  if (tiles(window, size)) {
+    const apart = reshape(columns, [batch, channels, ...kernel, ...out])
+    return reshape(transpose(apart, tileOrder(size.length).spread), [batch, channels, ...size])
+  }
+  if (strides.some(stride => stride > 1)) return transposedOneHot(columns, size, window, out)
+  const apart = reshape(columns, [batch, channels, taps, ...out])
+  return tapsOfKernel(kernel)
     .map((tap, k) => {
-      const spread = dilate(apart.at(null, null, k), [1, 1, ...strides])
       const widths = tap.map((step, axis): [number, number] => {
         const before = step * dilations[axis] - pads[axis][0]
-        return [before, size[axis] - before - spread.shape[axis + 2]]
+        return [before, size[axis] - before - out[axis]]
       })
-      return pad(spread, [[0, 0], [0, 0], ...widths])
+      // Cropping to the tap and bordering it is one pass over memory.
+      const placed = pad(apart, [[0, 0], [0, 0], [-k, k + 1 - taps], ...widths])
+      return reshape(placed, [batch, channels, ...size])
     })
     .reduce((sum, part) => add(sum, part))
+}
+
+/** The same as a transposed convolution in which row (c, tap) has a kernel that is 1 at its tap: no zeros to spread by hand. */
+function transposedOneHot(columns: Tensor, size: readonly number[], window: Window, out: readonly number[]): Tensor {
+  const { kernel, strides, pads, dilations } = window
+  const [batch, rows] = columns.shape
+  const taps = sizeOf(kernel)
+  const oneHot = new Float32Array(rows * taps)
+  for (let row = 0; row < rows; row++) oneHot[row * taps + (row % taps)] = 1
+  const reached = out.map(
+    (count, axis) => (count - 1) * strides[axis] + span(kernel[axis], dilations[axis]) - pads[axis][0] - pads[axis][1],
+  )
+  return convTranspose(
+    reshape(columns, [batch, rows, ...out]),
+    cast(constant(oneHot, [rows, 1, ...kernel]), columns.dtype),
+    {
+      stride: strides,
+      padding: pads,
+      dilation: dilations,
+      groups: rows / taps,
+      outputPadding: size.map((dim, axis) => dim - reached[axis]),
+    },
+  )
 }
 
 /**
