@@ -357,7 +357,8 @@ const padPrimitive: Primitive<{ readonly widths: readonly (readonly [number, num
   shape: ([x], { widths }) => ({
     shape: x.shape.map((dim, axis) => {
       const [before, after] = widths[axis]
-      if (before !== 0 || after !== 0) requireConcrete('pad', x.shape, [axis])
+      if (before === 0 && after === 0) return dim
+      requireConcrete('pad', x.shape, [axis])
       if (dim + before + after < 0)
         throw new Error(`pad: [${before},${after}] crops more than axis ${axis} of ${formatShape(x.shape)} has`)
       return dim + before + after
