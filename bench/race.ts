@@ -63,8 +63,7 @@ export class Race {
     }
     for (const { name } of this.commands) {
       try {
-        const process = this.start(name)
-        running.set(name, { process, prepared: await process.prepare(benchCase), rounds: [] })
+        running.set(name, await this.prepare(name, benchCase))
       } catch (error) {
         drop(name, error)
       }
@@ -105,6 +104,19 @@ export class Race {
 
   stop(): void {
     for (const name of [...this.processes.keys()]) this.end(name)
+  }
+
+  /** A process that has run other cases may be out of memory for this one; a fresh one gets a second chance. */
+  private async prepare(name: string, benchCase: BenchCase): Promise<Running> {
+    const used = this.processes.has(name)
+    try {
+      const process = this.start(name)
+      return { process, prepared: await process.prepare(benchCase), rounds: [] }
+    } catch (error) {
+      if (!used) throw error
+      this.end(name)
+      return this.prepare(name, benchCase)
+    }
   }
 
   /** What the first contestant that ran the whole batch computed. */

@@ -75,7 +75,7 @@ async function prepareCore(whole: BenchCase): Promise<Runnable> {
       tree.dispose(computed)
     },
     release() {
-      tree.dispose(inputs)
+      tree.dispose([inputs, cotangent])
       forward.dispose()
       if (benchCase.mode === 'both') both.dispose()
     },
