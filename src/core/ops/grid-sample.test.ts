@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { check, expectClose, randomTensor } from '../../../test/check.ts'
-import { constant, type HostTensor, interpret, type Tensor, tensor } from '../index.ts'
+import { constant, type HostTensor, interpret, Program, placeholder, type Tensor, tensor } from '../index.ts'
 import { gridSample, type SampleMode, type SamplePadding } from './grid-sample.ts'
 import { affineGrid } from './resample.ts'
 
@@ -83,6 +83,24 @@ describe('gridSample', () => {
     expect(y.item()).toBeNaN()
     const infinite = await gridSample(tensor([[[[1, 2, 3]]]]), tensor([[[[Number.POSITIVE_INFINITY, 0]]]])).value()
     expect(infinite.item()).toBe(0)
+  })
+  it('takes any batch size where the batch is symbolic', async () => {
+    const x = placeholder('x', [-1, 2, 3, 4])
+    const grid = placeholder('grid', [-1, 2, 2, 2])
+    const y = gridSample(x, grid)
+    const program = await Program.compile([x, grid], [y])
+    const values = [randomTensor([3, 2, 3, 4]), randomTensor([3, 2, 2, 2], 2, -1, 1)]
+    const [actual] = await program.run(values)
+    const [expected] = interpret(
+      [y],
+      new Map([
+        [x, values[0].data],
+        [grid, values[1].data],
+      ]),
+    )
+    expect(actual.shape).toEqual([3, 2, 2, 2])
+    expectClose(actual.numbers(), expected.data, 1e-6, 'y')
+    await program.release()
   })
   it('has second derivatives', async () => {
     await check(

@@ -1,7 +1,16 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { check, expectClose, randomTensor } from '../../../test/check.ts'
-import { constant, type HostTensor, hostTensor, interpret, type Tensor, tensor } from '../index.ts'
+import {
+  constant,
+  type HostTensor,
+  hostTensor,
+  interpret,
+  Program,
+  placeholder,
+  type Tensor,
+  tensor,
+} from '../index.ts'
 import { affineGrid, type ResizeMode, type ResizeOptions, resize } from './resample.ts'
 
 const asConstant = ({ data, shape, dtype }: HostTensor): Tensor => constant(data, shape, dtype)
@@ -103,6 +112,20 @@ describe('resize', () => {
     await check(x => resize(x, { mode: 'cubic', size: [70, 2] }), [randomTensor([1, 1, 140, 3])])
     await check(x => resize(x, { mode: 'area', size: [130, 3] }), [randomTensor([1, 1, 65, 3])])
     await check(x => resize(x, { mode: 'nearest', size: [7, 2, 3] }), [randomTensor([1, 1, 200, 2, 3])])
+  })
+  it('takes any batch size where the batch is symbolic', async () => {
+    const x = placeholder('x', [-1, 2, 3, 4])
+    const outputs = modes.map(mode => resize(x, { mode, size: [5, 3] }))
+    const program = await Program.compile([x], outputs)
+    for (const batch of [1, 3]) {
+      const value = randomTensor([batch, 2, 3, 4])
+      const expected = interpret(outputs, new Map([[x, value.data]]))
+      ;(await program.run([value])).forEach((y, i) => {
+        expect(y.shape).toEqual([batch, 2, 5, 3])
+        expectClose(y.numbers(), expected[i].data, 1e-6, modes[i])
+      })
+    }
+    await program.release()
   })
   it('has a second derivative of a function of its output', async () => {
     await check(x => resize(x, { mode: 'cubic', size: [5, 3] }).pow(2), [randomTensor([1, 2, 3, 4])], { second: true })
