@@ -1,6 +1,6 @@
 import { isFloat } from './dtype.ts'
 import { add, and, isNan, mul, not } from './ops/elementwise.ts'
-import { full, reshape, slice, zeros, zerosLike } from './ops/layout.ts'
+import { at, full, type Index, zeros, zerosLike } from './ops/layout.ts'
 import { stopGradient, sum } from './ops/reduce.ts'
 import type { Primitive, Spec } from './primitive.ts'
 import { formatShape, sameShape } from './shape.ts'
@@ -154,18 +154,35 @@ const customGradientPrimitive: Primitive<CustomAttributes> = {
 
 /**
  * A function with a gradient of one's own.
- * @param forward computes the outputs
- * @param rule cotangents of the arguments from those of the outputs (zeros filled in), the arguments and the outputs
+ * @param forward computes the output
+ * @param rule cotangents of the arguments from that of the output, the arguments and the output; built of tensors, so that
+ * it can be differentiated again
  */
 export function customGradient(
   forward: (...args: Tensor[]) => Tensor,
   rule: (cotangent: Tensor, args: readonly Tensor[], output: Tensor) => readonly (Tensor | undefined)[],
 ): (...args: Tensor[]) => Tensor {
-  return (...args) =>
-    applyMany(customGradientPrimitive, [forward(...args), ...args], {
-      outputs: 1,
-      rule: ([cotangent], inputs, [output]) => rule(cotangent, inputs, output),
-    })[0]
+  const many = customGradients(
+    (...args) => [forward(...args)],
+    ([cotangent], args, [output]) => rule(cotangent, args, output),
+  )
+  return (...args) => many(...args)[0]
+}
+
+/**
+ * {@link customGradient} for a function with several outputs.
+ * @param rule cotangents of the arguments from those of the outputs (zeros where an output has none), the arguments and the
+ * outputs
+ */
+export function customGradients(
+  forward: (...args: Tensor[]) => readonly Tensor[],
+  rule: CustomAttributes['rule'],
+): (...args: Tensor[]) => readonly Tensor[] {
+  return (...args) => {
+    const computed = forward(...args)
+    // The rule is the same object in every call, so that equal calls count as equal.
+    return applyMany(customGradientPrimitive, [...computed, ...args], { outputs: computed.length, rule })
+  }
 }
 
 /**
@@ -203,7 +220,8 @@ const afterPrimitive: Primitive = {
 
 /** A bool scalar that is always false and cannot be computed before `t`. */
 function falseAfter(t: Tensor): Tensor {
-  const probe = isNan(sum(slice(reshape(t, [t.size]), 0, 0, 1)))
+  // One element serves, except along the symbolic batch, which has no known element.
+  const probe = isNan(sum(at(t, ...t.shape.map((dim): Index => (dim < 0 ? null : [0, 1])))))
   return and(probe, not(probe))
 }
 
@@ -222,8 +240,9 @@ export function checkpoint(
       const signal = falseAfter(cotangent)
       const again = inputs.map(input => (isFloat(input.dtype) ? apply(afterPrimitive, [input, signal], {}) : input))
       const fresh = again.slice(0, args.length)
-      // Parameters are closed over, so the recomputation is rewritten to read the delayed ones.
-      const [recomputed] = substitute([f(...fresh)], parameters, again.slice(args.length))
+      // Parameters are closed over, so the recomputation is rewritten to read the delayed ones. It stops at the arguments:
+      // what they were computed from, perhaps with the same parameters, stays as it is.
+      const [recomputed] = substitute([f(...fresh)], [...fresh, ...parameters], again)
       return vjp([recomputed], again, [cotangent])
     }
     return applyMany(customGradientPrimitive, [output, ...args, ...parameters], { outputs: 1, rule })[0]
