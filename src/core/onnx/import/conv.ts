@@ -1,4 +1,4 @@
-import { add, conv, convTranspose, div, mul, pad, reshape } from '../../ops/index.ts'
+import { add, conv, convTranspose, deformConv, div, fold, mul, pad, reshape } from '../../ops/index.ts'
 import { span } from '../../ops/window.ts'
 import { formatShape, sizeOf } from '../../shape.ts'
 import type { Tensor } from '../../tensor.ts'
@@ -98,9 +98,37 @@ function quantizedConvolution(node: NodeReader): Tensor {
   return requantize(biased, scale, reshape(yZero, []))
 }
 
+/** Samples displaced by offsets and, when there is a mask, weighed by it; only two spatial axes. */
+function deformedConvolution(node: NodeReader): Tensor {
+  const [x, weight, offset] = [node.requireRank(0, 4), node.requireRank(1, 4), node.input(2)]
+  const { stride, dilation, padding } = slidingOf(node, x.shape.slice(2), weight.shape.slice(2))
+  const groups = node.int('group', 1)
+  if (weight.shape[1] * groups !== x.shape[1])
+    throw new Error(`${x.shape[1]} channels do not fit ${groups} groups of a kernel ${formatShape(weight.shape)}`)
+  const offsetGroups = offset.shape[1] / (2 * sizeOf(weight.shape.slice(2)))
+  if (offsetGroups !== node.int('offset_group', 1))
+    throw new Error(`offsets ${formatShape(offset.shape)} are not those of ${node.int('offset_group', 1)} groups`)
+  return deformConv(x, offset, weight, {
+    stride: [stride[0], stride[1]],
+    dilation: [dilation[0], dilation[1]],
+    padding,
+    bias: node.optional(3),
+    mask: node.optional(4),
+  })
+}
+
+/** Overlapping blocks added back into an image. */
+function blocksToImage(node: NodeReader): Tensor {
+  const [size, kernel] = [node.sizes(1), node.sizes(2)]
+  const { stride, dilation, padding } = slidingOf(node, size, kernel)
+  return fold(node.input(0), size, kernel, { stride, dilation, padding })
+}
+
 export const convReaders: OperatorReaders = {
+  Col2Im: blocksToImage,
   Conv: convolution,
   ConvInteger: node => integerConvolution(node, node.input(0), node.optional(2), node.input(1), node.optional(3)),
   ConvTranspose: transposedConvolution,
+  DeformConv: deformedConvolution,
   QLinearConv: quantizedConvolution,
 }

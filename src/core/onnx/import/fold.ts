@@ -22,6 +22,16 @@ function toHost(dtype: DType, values: Float64Array): HostData {
   return out
 }
 
+const free = new WeakMap<Node, boolean>()
+
+/** Whether nothing given at run time enters a node. Remembered, so that a growing graph is walked once. */
+function isFree(node: Node): boolean {
+  for (const each of topologicalOrder([node.outputs[0]], known => free.has(known)))
+    if (!free.has(each))
+      free.set(each, each.primitive.name !== 'placeholder' && each.inputs.every(input => free.get(input.node)))
+  return free.get(node)!
+}
+
 const numbers = new WeakMap<Tensor, Float64Array | null>()
 
 /** The numbers of a tensor that depends on constants and on the present values of variables only, else undefined. */
@@ -30,9 +40,8 @@ export function hostNumbers(t: Tensor): Float64Array | undefined {
   if (data) return toNumbers(t.dtype, data)
   const known = numbers.get(t)
   if (known !== undefined) return known ?? undefined
-  const order = topologicalOrder([t])
-  const fixed = !isSymbolic(t.shape) && !order.some(node => node.primitive.name === 'placeholder')
-  const value = fixed && elementsOf(order) <= HOST_LIMIT ? interpret([t])[0].data : null
+  const possible = !isSymbolic(t.shape) && isFree(t.node) && elementsOf(topologicalOrder([t])) <= HOST_LIMIT
+  const value = possible ? interpret([t])[0].data : null
   numbers.set(t, value)
   return value ?? undefined
 }

@@ -20,7 +20,7 @@ import {
   where,
   zeros,
 } from '../../ops/index.ts'
-import { formatShape, normalizeAxis, requireConcrete, sizeOf } from '../../shape.ts'
+import { formatShape, normalizeAxis, requireConcrete, sizeOf, stridesOf } from '../../shape.ts'
 import { constant, type Tensor } from '../../tensor.ts'
 import type { NodeReader, OperatorReaders } from './node-reader.ts'
 import { scatterReduce } from './scatter-reduce.ts'
@@ -143,12 +143,33 @@ function requireReasonableShape(shape: readonly number[]): void {
   if (shape.some(dim => !(dim >= 0)) || !(sizeOf(shape) <= 2 ** 31)) throw new Error(`[${shape}] is no possible shape`)
 }
 
+/** The slices (or, without an axis, elements) whose condition holds; the condition decides a shape and must be known. */
+function compressed(node: NodeReader): Tensor {
+  const given = node.input(0)
+  const axis = node.int('axis')
+  const x = axis === undefined ? reshape(given, [sizeOf(given.shape)]) : given
+  const along = normalizeAxis(node.op, axis ?? 0, x.rank)
+  const kept = node.numbers(1).flatMap((holds, i) => (holds ? [i] : []))
+  return gather(x, integers(kept), along)
+}
+
+/** Where a known tensor is not 0: one row of indices for each axis. */
+function nonZero(node: NodeReader): Tensor {
+  const { shape } = node.input(0)
+  const strides = stridesOf(shape)
+  const places = node.numbers(0).flatMap((value, i) => (value !== 0 ? [i] : []))
+  const rows = shape.map((dim, axis) => places.map(place => Math.floor(place / strides[axis]) % dim))
+  return constant(BigInt64Array.from(rows.flat(), BigInt), [shape.length, places.length])
+}
+
 export const indexingReaders: OperatorReaders = {
+  Compress: compressed,
   CumSum: runningSum,
   Gather: node => gather(node.input(0), node.input(1), node.int('axis', 0)),
   GatherElements: gatherElements,
   GatherND: node => gatherNd(node.input(0), node.input(1), node.int('batch_dims', 0)),
   MaxUnpool: maxUnpool,
+  NonZero: nonZero,
   Scatter: scatterElements,
   ScatterElements: scatterElements,
   ScatterND: scatterNd,

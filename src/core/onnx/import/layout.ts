@@ -246,7 +246,26 @@ export function reverseWithin(x: Tensor, lengths: Tensor, batchAxis: number, tim
   return takeAlongAxis(x, mirrored, timeAxis)
 }
 
+/** Cuts or pads axes about their centre to the sizes given. */
+function centred(node: NodeReader): Tensor {
+  const x = node.input(0)
+  const sizes = node.sizes(1)
+  const axes = node.ints('axes', [...x.shape.keys()]).map(axis => normalizeAxis(node.op, axis, x.rank))
+  if (sizes.length !== axes.length) throw new Error(`${sizes.length} sizes do not fit ${axes.length} axes`)
+  return pad(
+    x,
+    x.shape.map((dim, axis): [number, number] => {
+      const i = axes.indexOf(axis)
+      if (i < 0 || sizes[i] === dim) return [0, 0]
+      const gap = sizes[i] - dim
+      // Half of what is missing goes before; of what is too much, the smaller half is cut before.
+      return gap > 0 ? [Math.floor(gap / 2), Math.ceil(gap / 2)] : [-Math.floor(-gap / 2), -Math.ceil(-gap / 2)]
+    }),
+  )
+}
+
 export const layoutReaders: OperatorReaders = {
+  CenterCropPad: centred,
   Concat: node => concat(node.all(), node.int('axis', 1)),
   DepthToSpace: depthToSpace,
   Expand: expanded,

@@ -1,23 +1,7 @@
 import { einsum } from '../../einops.ts'
-import {
-  abs,
-  add,
-  argMax,
-  div,
-  equal,
-  expandDims,
-  matmul,
-  mul,
-  oneHot,
-  reshape,
-  slice,
-  squeeze,
-  sub,
-  sum,
-  where,
-} from '../../ops/index.ts'
-import { formatShape } from '../../shape.ts'
-import { asTensor, type Tensor } from '../../tensor.ts'
+import { determinant } from '../../linalg/index.ts'
+import { add, matmul, mul } from '../../ops/index.ts'
+import type { Tensor } from '../../tensor.ts'
 import type { NodeReader, OperatorReaders } from './node-reader.ts'
 
 /** alpha A' B' + beta C */
@@ -36,35 +20,6 @@ function gemm(node: NodeReader): Tensor {
   return add(scaled, beta === 1 ? bias : mul(bias, beta))
 }
 
-const LARGEST_DETERMINANT = 32
-
-/** Determinant of the last two axes by elimination, the largest entry of each column taken as the pivot. */
-function determinant(node: NodeReader): Tensor {
-  const x = node.input(0)
-  const size = x.shape[x.rank - 1]
-  if (x.rank < 2 || x.shape[x.rank - 2] !== size) throw new Error(`${formatShape(x.shape)} holds no square matrices`)
-  if (!(size >= 1 && size <= LARGEST_DETERMINANT))
-    throw new Error(`matrices of ${size} rows; 1 to ${LARGEST_DETERMINANT} are supported`)
-  let rest = x
-  let result: Tensor | undefined
-  for (let left = size; left >= 1; left--) {
-    const place = argMax(abs(squeeze(slice(rest, -1, 0, 1), -1)), -1)
-    const chosen = expandDims(oneHot(place, left, x.dtype), -1)
-    const pivotRow = sum(mul(chosen, rest), -2, true)
-    const pivot = slice(pivotRow, -1, 0, 1)
-    // Bringing the pivot to the top exchanges two rows, unless it stands there.
-    const turn = reshape(where(equal(place, 0), asTensor(1, x.dtype), asTensor(-1, x.dtype)), pivot.shape)
-    const factor = mul(pivot, turn)
-    result = result ? mul(result, factor) : factor
-    if (left === 1) break
-    const exchanged = add(rest, mul(chosen, sub(slice(rest, -2, 0, 1), pivotRow)))
-    const below = slice(exchanged, -2, 1, left)
-    const ratio = div(slice(below, -1, 0, 1), where(equal(pivot, 0), asTensor(1, x.dtype), pivot))
-    rest = sub(slice(below, -1, 1, left), mul(ratio, slice(pivotRow, -1, 1, left)))
-  }
-  return squeeze(result!, [-2, -1])
-}
-
 /** Without an arrow the output has every letter that stands once, in alphabetical order, after what the dots stand for. */
 function explicitEquation(equation: string): string {
   const bare = equation.replace(/\s/g, '')
@@ -75,7 +30,7 @@ function explicitEquation(equation: string): string {
 }
 
 export const matmulReaders: OperatorReaders = {
-  Det: determinant,
+  Det: node => determinant(node.input(0)),
   Einsum: node => einsum(explicitEquation(node.string('equation', '')), ...node.all()),
   Gemm: gemm,
   MatMul: node => matmul(node.input(0), node.input(1)),

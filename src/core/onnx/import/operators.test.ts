@@ -2,12 +2,16 @@ import { describe, it } from 'vitest'
 import { integers, randomTensor } from '../../../../test/check.ts'
 import { expectAgrees, type Values } from '../../../../test/conformance/agreement.ts'
 import { type AttributeValue, type ModelDescription, node } from '../../../../test/onnx-model.ts'
+import { fromNumbers } from '../../dtype.ts'
 import { type HostTensor, hostTensor, type Shape } from '../../index.ts'
 
 const ints = (...values: number[]): HostTensor => integers(values)
 const scalar = (value: number): HostTensor => hostTensor([value], [])
 const bytes = (shape: Shape, seed: number): HostTensor =>
   hostTensor(randomTensor(shape, seed, 0, 255.9).numbers(), shape, 'u8')
+
+const halves = (shape: Shape, seed: number): HostTensor =>
+  hostTensor(fromNumbers('f16', randomTensor(shape, seed).numbers()), shape, 'f16')
 
 const x: Values = { x: randomTensor([3, 4], 1) }
 const image: Values = { x: randomTensor([2, 4, 6, 7], 2) }
@@ -123,6 +127,28 @@ add('ConvTranspose', [7, 11], image, kernels([4, 4, 3, 3]), { strides: [2, 3], p
 add('ConvTranspose', [11], image, kernels([4, 2, 3, 2]), { group: 2, strides: [2, 2], output_padding: [1, 1] })
 add('ConvTranspose', [11], line, kernels([4, 4, 3]), { strides: [3], output_shape: [26], dilations: [2] })
 add('ConvTranspose', [11], line, kernels([4, 4, 3]), { strides: [2], auto_pad: 'SAME_LOWER' })
+
+add('Col2Im', [18], { x: randomTensor([2, 12, 12], 4) }, { size: ints(5, 5), block: ints(2, 3) }, { strides: [1, 1] })
+const padded = { size: ints(6, 4), block: ints(2, 2) }
+add('Col2Im', [18], { x: randomTensor([1, 8, 9], 4) }, padded, {
+  strides: [2, 2],
+  pads: [1, 0, 1, 2],
+  dilations: [2, 1],
+})
+add(
+  'DeformConv',
+  [19],
+  { x: randomTensor([1, 4, 5, 6], 4), w: randomTensor([2, 2, 2, 3], 5) },
+  { offset: randomTensor([1, 24, 5, 5], 6), b: '', mask: randomTensor([1, 12, 5, 5], 7) },
+  { group: 2, offset_group: 2, pads: [1, 0, 0, 1] },
+)
+add('CenterCropPad', [18], image, { size: ints(9, 4) }, { axes: [2, 3] })
+add('CenterCropPad', [18], image, { size: ints(3, 10) }, { axes: [-2, -1] })
+add('Compress', [11], x, { condition: hostTensor([0, 1, 1], [3], 'bool') }, { axis: 0 })
+add('Compress', [11], x, { condition: hostTensor([0, 1, 1, 0, 1], [5], 'bool') })
+add('MatMul', [13], { x: halves([3, 4], 1), z: halves([4, 2], 2) })
+add('LayerNormalization', [17], { x: halves([3, 4], 1) }, { w: halves([4], 3) })
+add('STFT', [17], { x: randomTensor([2, 20, 1], 3) }, { step: integers([3], []), window: randomTensor([8], 4) })
 
 const channels = { scale: randomTensor([4], 3), bias: randomTensor([4], 4) }
 const statistics = { ...channels, mean: randomTensor([4], 5), variance: randomTensor([4], 6, 0.5, 2) }

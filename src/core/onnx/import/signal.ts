@@ -1,5 +1,6 @@
 import { type DType, fromNumbers } from '../../dtype.ts'
-import { add, concat, gather, matmul, moveAxis, mul, pad, reshape, slice, sub } from '../../ops/index.ts'
+import { complex, fft, ifft, rfft } from '../../linalg/index.ts'
+import { gather, moveAxis, mul, pad, reshape, slice, squeeze, stack } from '../../ops/index.ts'
 import { formatShape, normalizeAxis, requireConcrete } from '../../shape.ts'
 import { constant, type Tensor } from '../../tensor.ts'
 import type { NodeReader, OperatorReader, OperatorReaders } from './node-reader.ts'
@@ -35,8 +36,7 @@ interface Transform {
 }
 
 /**
- * Discrete Fourier transform along the last axis but one of [..., samples, 1 or 2] (real, or real and imaginary parts),
- * as products with its cosines and sines.
+ * Discrete Fourier transform along the last axis but one of [..., samples, 1 or 2] (real, or real and imaginary parts).
  */
 function transform(x: Tensor, { inverse, onesided, length }: Transform): Tensor {
   const count = x.shape[x.rank - 2]
@@ -47,27 +47,13 @@ function transform(x: Tensor, { inverse, onesided, length }: Transform): Tensor 
           x,
           x.shape.map((_, axis): [number, number] => [0, axis === x.rank - 2 ? length - count : 0]),
         )
+  const part = (i: number): Tensor => squeeze(slice(fitted, -1, i, i + 1), -1)
+  const isReal = x.shape[x.rank - 1] === 1
+  const whole = isReal ? complex(part(0)) : complex(part(0), part(1))
+  const spectrum = inverse ? ifft(whole) : isReal ? (onesided ? rfft : fft)(part(0)) : fft(whole)
   const bins = onesided ? Math.floor(length / 2) + 1 : length
-  const table = (f: (angle: number) => number): Tensor => {
-    const scale = inverse ? 1 / length : 1
-    const values: number[] = []
-    for (let n = 0; n < length; n++)
-      // n k modulo the length keeps the angle, and its rounding, small.
-      for (let k = 0; k < bins; k++) values.push(scale * f((2 * Math.PI * ((n * k) % length)) / length))
-    return numbers(values, [length, bins])
-  }
-  const part = (i: number): Tensor => reshape(slice(fitted, -1, i, i + 1), fitted.shape.slice(0, -1))
-  const [cosines, sines] = [table(Math.cos), table(angle => (inverse ? 1 : -1) * Math.sin(angle))]
-  const real = part(0)
-  const product = (a: Tensor, b: Tensor): Tensor => matmul(a, b)
-  const results =
-    x.shape[x.rank - 1] === 1
-      ? [product(real, cosines), product(real, sines)]
-      : [sub(product(real, cosines), product(part(1), sines)), add(product(real, sines), product(part(1), cosines))]
-  return concat(
-    results.map(each => reshape(each, [...each.shape, 1])),
-    -1,
-  )
+  const cut = (t: Tensor): Tensor => (t.shape[t.rank - 1] === bins ? t : slice(t, -1, 0, bins))
+  return stack([cut(spectrum.real), cut(spectrum.imaginary)], -1)
 }
 
 function requireComplex(x: Tensor): void {
