@@ -7,7 +7,7 @@ import { constant, placeholder, substitute, type Tensor, topologicalOrder, Varia
 import { PARAMETERS_KEY } from './export.ts'
 import { messageOf, quote, UnsupportedModel, within } from './import/failure.ts'
 import { GraphReader, type ModelReading, type OpsetVersions, operatorKey, opsetVersions } from './import/graph.ts'
-import { type InputSizes, readShape, SizeReader } from './import/sizes.ts'
+import { type InputSizes, ownEntry, readShape, SizeReader } from './import/sizes.ts'
 import { elementType, type TensorSource } from './import/tensor-data.ts'
 
 /** Newest operator set that is read. */
@@ -143,7 +143,7 @@ function readInputs(graph: GraphProto, reader: GraphReader, options: ReadOptions
   for (const info of infos) {
     try {
       const dtype = inputType(info, options)
-      const value = options.values?.[info.name]
+      const value = ownEntry(options.values, info.name)
       const tensor =
         value === undefined ? placeholder(info.name, sizes.shape(info), dtype) : boundInput(value, dtype, info, sizes)
       reader.define(info.name, { tensor })
@@ -223,6 +223,6 @@ function requireFit(name: string, input: Tensor, given: Tensor): void {
   const expected: Shape = input.shape
   if (!sameShape(expected, given.shape) || input.dtype !== given.dtype)
     throw new Error(
-      `call: input ${quote(name)} is ${input.dtype}${formatShape(expected)}, got ${given.dtype}${formatShape(given.shape)}`,
+      `call: input ${quote(name)} is ${input.dtype}${formatShape(expected)}, got ${given.dtype}${formatShape(given.shape)}; sizes are settled when the model is read ({ batch, dims, shapes })`,
     )
 }

@@ -5,9 +5,13 @@ import { constant, constantData, type Node, type Tensor, topologicalOrder } from
 import { MAX_ELEMENTS } from './tensor-data.ts'
 
 /** Constants of more elements are left to the runtime. */
-const FOLD_LIMIT = 2 ** 16
-/** Numbers that working out one value on the host may take in all. */
-const HOST_LIMIT = 2 ** 24
+const FOLD_LIMIT = 2 ** 14
+/** Steps that working out one value on the host may take in all: some seconds, whatever a file asks for. */
+const WORK_LIMIT = 2 ** 26
+
+/** Primitives that read each input more than a few times. */
+const heavy =
+  /^(matmul|conv|scan|resize|averagePool|maxPool|topK|segment|cholesky|triangularSolve|qr|svd|eigh|inverse|signedLogDeterminant)/
 
 const INT64_MAX = 2n ** 63n - 1n
 
@@ -40,14 +44,20 @@ export function hostNumbers(t: Tensor): Float64Array | undefined {
   if (data) return toNumbers(t.dtype, data)
   const known = numbers.get(t)
   if (known !== undefined) return known ?? undefined
-  const possible = !isSymbolic(t.shape) && isFree(t.node) && elementsOf(topologicalOrder([t])) <= HOST_LIMIT
+  const possible = !isSymbolic(t.shape) && isFree(t.node) && workOf(topologicalOrder([t])) <= WORK_LIMIT
   const value = possible ? interpret([t])[0].data : null
   numbers.set(t, value)
   return value ?? undefined
 }
 
-const elementsOf = (order: readonly Node[]): number =>
-  order.reduce((sum, node) => node.outputs.reduce((total, output) => total + output.size, sum), 0)
+const sizesOf = (tensors: readonly Tensor[]): number => tensors.reduce((sum, t) => sum + Math.abs(t.size), 0)
+
+function workOf(order: readonly Node[]): number {
+  return order.reduce((sum, { primitive, inputs, outputs }) => {
+    const [read, made] = [sizesOf(inputs), sizesOf(outputs)]
+    return sum + (heavy.test(primitive.name) ? read * made : read + made)
+  }, 0)
+}
 
 /** Replaces tensors made of constants by their values, so that what is left of shape arithmetic is numbers. */
 export function foldConstants(inputs: readonly Tensor[], outputs: readonly Tensor[]): Tensor[] {
@@ -56,7 +66,7 @@ export function foldConstants(inputs: readonly Tensor[], outputs: readonly Tenso
   return outputs.map(output => {
     if (!foldable || constantData(output) || isSymbolic(output.shape) || output.size > FOLD_LIMIT) return output
     const order = topologicalOrder([output])
-    if (elementsOf(order) > HOST_LIMIT) return output
+    if (workOf(order) > WORK_LIMIT) return output
     if (order.some(node => node.inputs.length === 0 && node.primitive.name !== 'constant')) return output
     return constant(toHost(output.dtype, interpret([output])[0].data), output.shape, output.dtype)
   })

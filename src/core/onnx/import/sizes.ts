@@ -31,6 +31,10 @@ const multiple = /^(\d{1,9})\*(.+)$/
 const baseOf = (name: string): string => multiple.exec(name)?.[2] ?? name
 const factorOf = (name: string): number => Number(multiple.exec(name)?.[1] ?? 1)
 
+/** An entry of a record by a name out of a file, which may be that of something every object inherits. */
+export const ownEntry = <T>(record: Readonly<Record<string, T>> | undefined, name: string): T | undefined =>
+  record && Object.hasOwn(record, name) ? record[name] : undefined
+
 /** Settles the open sizes of a model's inputs. */
 export class SizeReader {
   /** Name of the batch dimension; '' where it has none, undefined where the model has no open dimension. */
@@ -44,10 +48,10 @@ export class SizeReader {
       if (size !== undefined && !(Number.isInteger(size) && size >= 0))
         throw new Error(`onnx: the size ${size} given for ${quote(what)} is no whole number of at least 0`)
     const open = inputs
-      .filter(({ name }) => !options.shapes?.[name])
+      .filter(({ name }) => !ownEntry(options.shapes, name))
       .flatMap(info => (readShape(info) ?? []).map((dim, axis) => ({ dim, axis })))
       .flatMap(({ dim, axis }) => (typeof dim === 'string' ? [{ name: baseOf(dim), axis }] : []))
-      .filter(({ name }) => options.dims?.[name] === undefined)
+      .filter(({ name }) => ownEntry(options.dims, name) === undefined)
     const first = open.find(({ axis }) => axis === 0)
     const names = new Set(open.map(({ name }) => name))
     this.#batchName = first?.name ?? (names.size === 1 && open.length > 0 ? open[0].name : undefined)
@@ -55,7 +59,7 @@ export class SizeReader {
 
   /** The shape of an input, with the batch symbolic (-1) unless it was given. */
   shape(info: ValueInfoProto): Shape {
-    const chosen = this.options.shapes?.[info.name]
+    const chosen = ownEntry(this.options.shapes, info.name)
     const declared = readShape(info)
     if (chosen) {
       this.check(info, chosen)
@@ -69,7 +73,7 @@ export class SizeReader {
 
   #open(dim: string, axis: number, declared: readonly (number | string)[]): number {
     const name = baseOf(dim)
-    const size = this.options.dims?.[name]
+    const size = ownEntry(this.options.dims, name)
     if (size !== undefined) return size * factorOf(dim)
     // Without a name nothing says that an inner dimension is the batch.
     if (name === this.#batchName && (name !== '' || axis === 0)) return (this.options.batch ?? -1) * factorOf(dim)
