@@ -118,12 +118,9 @@ describe('broadcastTo and sumTo', () => {
 })
 
 describe('at, slice and flip', () => {
+  const bound = (size: number): fc.Arbitrary<number | null> => fc.option(fc.integer({ min: -size - 1, max: size + 1 }))
   const range = (size: number): fc.Arbitrary<readonly [number | null, number | null, number]> =>
-    fc.tuple(
-      fc.option(fc.integer({ min: -size - 1, max: size + 1 })),
-      fc.option(fc.integer({ min: -size - 1, max: size + 1 })),
-      fc.constantFrom(1, 2, 3, -1, -2),
-    )
+    fc.tuple(bound(size), bound(size), fc.constantFrom(1, 2, 3, -1, -2))
   /** What Python's list[start:end:step] gives. */
   function pythonSlice<T>(
     list: readonly T[],
