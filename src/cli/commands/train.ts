@@ -134,14 +134,14 @@ async function trainClassify(flags: TrainFlags): Promise<void> {
           batches: fit.batches,
           history: fit.history,
           best: fit.best,
-          test,
+          test: test?.report,
         }),
       )
     else if (fit.interrupted)
       console.log(`interrupted after ${fit.batches} batches; continue with --resume --into ${folder}`)
     else {
       console.log(`trained in ${duration(fit.seconds)}; the model is ${path}`)
-      if (test) printReport(test)
+      if (test) printReport(test.report)
       if (page) console.log(`pictures: ${page}`)
       if (page && flags.open) await openInBrowser(page)
     }

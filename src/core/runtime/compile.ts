@@ -1,6 +1,14 @@
 import { formatShape } from '../shape.ts'
 import { structureOf } from '../simplify.ts'
-import { collectWrites, type NestedNumbers, placeholder, substitute, Tensor, type Variable } from '../tensor.ts'
+import {
+  collectWrites,
+  constantData,
+  type NestedNumbers,
+  placeholder,
+  substitute,
+  Tensor,
+  type Variable,
+} from '../tensor.ts'
 import { HostTensor, type HostValue, toHostTensor } from './host-tensor.ts'
 import { Program, type ProgramOptions } from './program.ts'
 
@@ -181,8 +189,7 @@ export async function evaluate(tensors: readonly Tensor[], options: ProgramOptio
   return program.run([...constants.map(constantValue), ...variables.map(v => new HostTensor(v.data, v.shape, v.dtype))])
 }
 
-const constantValue = (t: Tensor): HostTensor =>
-  new HostTensor((t.node.attributes as { data: HostTensor['data'] }).data, t.shape, t.dtype)
+const constantValue = (t: Tensor): HostTensor => new HostTensor(constantData(t)!, t.shape, t.dtype)
 
 /** The same graph over placeholders, so that the program holds no value of this one. */
 function generalise(

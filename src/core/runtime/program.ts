@@ -41,6 +41,8 @@ export class Program {
   readonly #parts: Parts
   readonly #session: InferenceSession
   readonly #device: Device
+  /** Inputs that the simplified graph still reads. */
+  readonly #used: ReadonlySet<string>
   /** Seconds spent simplifying, writing and loading the graph. */
   readonly compileSeconds: number
   /** ONNX nodes written (before ONNX Runtime's own fusions). */
@@ -50,6 +52,7 @@ export class Program {
     this.#parts = parts
     this.#session = session
     this.#device = device
+    this.#used = new Set(session.inputNames)
     this.compileSeconds = compileSeconds
     this.nodes = nodes
   }
@@ -116,10 +119,9 @@ export class Program {
     const { inputs, outputs, writes, variables, constants } = this.#parts
     const { runtime } = this.#device
     const feeds: Record<string, OrtTensor> = {}
-    const used = new Set(this.#session.inputNames)
     inputs.forEach((input, i) => {
       checkInput(input, values[i], i)
-      if (used.has(`in${i}`)) feeds[`in${i}`] = wrap(runtime, values[i].data, values[i].shape, input.dtype)
+      if (this.#used.has(`in${i}`)) feeds[`in${i}`] = wrap(runtime, values[i].data, values[i].shape, input.dtype)
     })
     variables.forEach((variable, i) => {
       feeds[`variable${i}`] = this.#read(variable)

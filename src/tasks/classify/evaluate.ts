@@ -39,6 +39,12 @@ export interface Predictions {
   readonly skipped: readonly Skipped[]
 }
 
+/** What a classifier says of a test part, and how good that is. */
+export interface TestResult {
+  readonly report: ClassificationReport
+  readonly predictions: Predictions
+}
+
 /** Runs a classifier over a data set. */
 export async function predictAll(
   probabilities: (images: HostTensor) => Promise<HostTensor>,
@@ -82,7 +88,7 @@ export function scorePredictions(
   if (labels.length === 0) throw new Error('there is nothing to evaluate: no picture could be read')
   const matrix = { rows: labels.length, cols: classes.length, data: Float64Array.from(probabilities) }
   const predicted = Int32Array.from(labels, (_, i) =>
-    bestOf(probabilities.subarray(i * classes.length, (i + 1) * classes.length)),
+    likeliest(probabilities.subarray(i * classes.length, (i + 1) * classes.length)),
   )
   const correct = Array.from(labels, (label, i) => Number(predicted[i] === label))
   const { low, high } = bootstrapMean(correct, { seed: 0 })
@@ -107,7 +113,8 @@ export function scorePredictions(
   }
 }
 
-function bestOf(row: Float32Array): number {
+/** Position of the largest probability; the first of equals. */
+export function likeliest(row: Float32Array): number {
   let best = 0
   for (let i = 1; i < row.length; i++) if (row[i] > row[best]) best = i
   return best

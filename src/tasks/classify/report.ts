@@ -1,9 +1,9 @@
 import { join } from 'node:path'
 import * as Plot from '@observablehq/plot'
-import { type Dataset, type Normalisation, readSample } from '../../data/index.ts'
+import { type Dataset, readSample } from '../../data/index.ts'
 import { LOG, learningCurve, renderPlot, TrainingLog, writeAtomic, writePicture } from '../../train/index.ts'
 import type { Classifier } from './classifier.ts'
-import { type ClassificationReport, predictAll } from './evaluate.ts'
+import { type ClassificationReport, likeliest, type Predictions, type TestResult } from './evaluate.ts'
 
 /** Rows are true classes, columns predicted ones; darker is more of the row. */
 export function confusionPlot({ confusion, perClass }: Pick<ClassificationReport, 'confusion' | 'perClass'>): string {
@@ -50,20 +50,14 @@ interface Shown {
 
 /** Some test pictures with what the classifier says of them: right answers, then the surest mistakes. */
 async function examples(
-  classifier: Classifier,
+  classes: readonly string[],
   dataset: Dataset,
-  normalisation: Normalisation,
+  { probabilities, labels, indices }: Predictions,
   count: number,
 ): Promise<{ right: Shown[]; wrong: Shown[] }> {
-  const { classes } = classifier.card
-  const { probabilities, labels, indices } = await predictAll(
-    images => classifier.probabilities(images),
-    dataset,
-    normalisation,
-  )
   const all = Array.from(labels, (label, i) => {
     const row = probabilities.subarray(i * classes.length, (i + 1) * classes.length)
-    const guess = row.indexOf(Math.max(...row))
+    const guess = likeliest(row)
     return { index: indices[i], label, guess, probability: row[guess] }
   })
   const show = async (one: (typeof all)[number]): Promise<Shown> => ({
@@ -115,7 +109,7 @@ export async function writeReport(
   folder: string,
   classifier: Classifier,
   test: Dataset,
-  report: ClassificationReport,
+  { report, predictions }: TestResult,
   seconds: number,
 ): Promise<string> {
   const { card } = classifier
@@ -123,7 +117,7 @@ export async function writeReport(
   await writePicture(join(folder, 'loss'), learningCurve(entries, 'loss'))
   await writePicture(join(folder, 'accuracy'), learningCurve(entries, 'accuracy'))
   await writePicture(join(folder, 'confusion'), confusionPlot(report))
-  const { right, wrong } = await examples(classifier, test, card.normalisation, 16)
+  const { right, wrong } = await examples(card.classes, test, predictions, 16)
   const percent = (x: number): string => `${(100 * x).toFixed(2)} %`
   const facts: [string, string][] = [
     [

@@ -21,7 +21,7 @@ import {
 } from '../../train/index.ts'
 import { Classifier, type ClassifierCard } from './classifier.ts'
 import type { ClassificationData } from './data.ts'
-import { type ClassificationReport, predictAll, scorePredictions } from './evaluate.ts'
+import { predictAll, scorePredictions, type TestResult } from './evaluate.ts'
 import { type ModelOptions, modelKind } from './models.ts'
 
 export interface TrainClassifierOptions {
@@ -58,8 +58,8 @@ export interface TrainClassifierOptions {
 export interface TrainClassifierResult {
   readonly classifier: Classifier
   readonly fit: FitResult
-  /** On the test part, which nothing was chosen by. Left out when the run was interrupted. */
-  readonly test?: ClassificationReport
+  /** On the test part, which nothing was chosen by. Left out when the run was interrupted or there is no such part. */
+  readonly test?: TestResult
   readonly path: string
 }
 
@@ -104,12 +104,9 @@ export async function trainClassifier(
   if (result.interrupted) return { classifier, fit: result, path }
   loadStateDict(network, (await readCheckpoint(join(folder, BEST))).tensors)
   await classifier.save(path)
-  const test = data.test.length
-    ? scorePredictions(
-        await predictAll(images => classifier.probabilities(images), data.test, data.normalisation),
-        data.classes,
-      )
-    : undefined
+  if (data.test.length === 0) return { classifier, fit: result, path }
+  const predictions = await predictAll(images => classifier.probabilities(images), data.test, data.normalisation)
+  const test = { report: scorePredictions(predictions, data.classes), predictions }
   return { classifier, fit: result, test, path }
 }
 
