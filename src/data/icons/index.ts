@@ -1,0 +1,7 @@
+export { type Concepts, conceptSplit, type Split } from './concepts.ts'
+export { type EmojiKeywords, emojiKeywords } from './emoji.ts'
+export { type IconItem, iconConcepts, icons, namesEvaluatedConcept } from './icons.ts'
+export { conceptKey, spoken } from './names.ts'
+export { type KeywordList, keywordLists, type PublishedWords } from './published-tags.ts'
+export { type IconSetInfo, iconSets, installedSets, trainingSets, unseenSets } from './sets.ts'
+export { type Synset, wordnetSynonyms } from './wordnet.ts'
