@@ -4,6 +4,7 @@ import type { ClassificationReport } from '../../tasks/classify/index.ts'
 import { openInBrowser } from '../open-in-browser.ts'
 import { asUserError, jsonObject, realNumber, wholeNumber } from '../options.ts'
 import { duration, ProgressBar } from '../progress.ts'
+import { addTrainRetrieve } from './train-retrieve.ts'
 
 interface TrainFlags {
   readonly data: string
@@ -60,6 +61,7 @@ export function addTrain(program: Command): void {
       '\nExamples:\n  tenet train classify --data fashion-mnist --model vit --epochs 10\n  tenet train classify --data pictures/ --size 96 --resume',
     )
     .action((flags: TrainFlags) => trainClassify(flags))
+  addTrainRetrieve(train)
 }
 
 async function trainClassify(flags: TrainFlags): Promise<void> {
