@@ -23,7 +23,7 @@ interface Member<Reply> {
  * A thread starts as plain Node, whatever loader runs the main thread (tsx, vitest), so for TypeScript it first loads tsx,
  * which every checkout has.
  */
-function startThread(entry: URL, workerData: unknown): Worker {
+export function startThread(entry: URL, workerData: unknown): Worker {
   if (!entry.pathname.endsWith('.ts')) return new Worker(entry, { workerData })
   const tsx = import.meta.resolve('tsx/esm/api')
   const program =
