@@ -47,7 +47,7 @@ export function words(text: string): string[] {
 const WORD = 'w:'
 const GRAM = 'g:'
 
-/** The features of one word: itself, and its n-grams of 3 to 5 characters with its ends marked. */
+/** The features of one word: itself, and its n-grams of 3 and 4 characters with its ends marked. */
 function wordFeatures(word: string, into: string[]): void {
   if (unspaced.test(word)) {
     const characters = [...word]
@@ -61,7 +61,7 @@ function wordFeatures(word: string, into: string[]): void {
   // The word itself counts for as much as its pieces together would otherwise drown.
   into.push(WORD + word, WORD + word)
   const marked = [...`<${word.slice(0, 24)}>`]
-  for (let n = 3; n <= 5; n++)
+  for (let n = 3; n <= 4; n++)
     for (let i = 0; i + n <= marked.length; i++) into.push(GRAM + marked.slice(i, i + n).join(''))
 }
 
@@ -76,7 +76,7 @@ export function featuresOf(text: string, limit: number): string[] {
 export interface TextBatch {
   /** Rows of the table, [texts, features, lookups] */
   readonly rows: Int32Array
-  /** 1 over the root of the number of features, 0 where there is none: [texts, features] */
+  /** One over the root of the number of features, 0 where there is none: [texts, features] */
   readonly weights: Float32Array
   readonly features: number
 }
@@ -89,10 +89,11 @@ export interface TextFeatureOptions {
   readonly limit: number
 }
 
-/** Cuts texts into features and looks up their rows; remembers words, so repeated texts are cheap. */
+/** Cuts texts into features and looks up their rows; remembers what it has seen, so repeated texts are cheap. */
 export class TextFeaturizer {
   readonly options: TextFeatureOptions
   readonly #rows = new Map<string, readonly number[]>()
+  readonly #texts = new Map<string, Int32Array>()
 
   constructor(options: TextFeatureOptions) {
     this.options = options
@@ -108,20 +109,29 @@ export class TextFeaturizer {
     return rows
   }
 
+  /** Rows of all features of a text, [features, lookups]. */
+  #rowsOf(text: string, limit: number): Int32Array {
+    const key = `${limit}:${text}`
+    const known = this.#texts.get(key)
+    if (known) return known
+    const rows = Int32Array.from(featuresOf(text, limit).flatMap(feature => this.#lookup(feature)))
+    if (this.#texts.size > 200_000) this.#texts.clear()
+    this.#texts.set(key, rows)
+    return rows
+  }
+
   /** @param features columns of the batch; default: as many as the longest text needs, in steps of 16 so that few programs are compiled */
   batch(texts: readonly string[], features?: number): TextBatch {
     const { lookups, limit } = this.options
-    const all = texts.map(text => featuresOf(text, features ?? limit))
-    const longest = all.reduce((most, list) => Math.max(most, list.length), 1)
+    const all = texts.map(text => this.#rowsOf(text, features ?? limit))
+    const longest = all.reduce((most, found) => Math.max(most, found.length / lookups), 1)
     const columns = features ?? Math.min(limit, Math.ceil(longest / 16) * 16)
     const rows = new Int32Array(texts.length * columns * lookups)
     const weights = new Float32Array(texts.length * columns)
-    for (const [t, list] of all.entries()) {
-      const weight = 1 / Math.sqrt(Math.max(1, list.length))
-      for (const [f, feature] of list.entries()) {
-        rows.set(this.#lookup(feature), (t * columns + f) * lookups)
-        weights[t * columns + f] = weight
-      }
+    for (const [t, found] of all.entries()) {
+      const count = found.length / lookups
+      rows.set(found, t * columns * lookups)
+      weights.fill(1 / Math.sqrt(Math.max(1, count)), t * columns, t * columns + count)
     }
     return { rows, weights, features: columns }
   }

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { compile, hostTensor, type Tensor, type Variable } from '../../core/index.ts'
+import { compile, concat, hostTensor, slice, type Tensor, type Variable } from '../../core/index.ts'
 import { RandomStream } from '../../data/index.ts'
 import { loadStateDict, namedParameters, unitRows, withSeed, withValues } from '../../nn/index.ts'
 import { adamW, cosine, ExponentialMovingAverage, Optimizer } from '../../optim/index.ts'
@@ -59,7 +59,7 @@ export const defaultEncoder: DualEncoderOptions = {
 export const ENCODER = 'encoder.safetensors'
 
 /** Features of a training caption; longer texts are thinned evenly. */
-const CAPTION_FEATURES = 48
+const CAPTION_FEATURES = 40
 
 const PURPOSE = 0x7e7e
 
@@ -155,9 +155,16 @@ export async function trainRetrieval(
 
 function retrievalLoss(model: DualEncoder, batch: Readonly<Record<string, Tensor>>, widths: readonly number[]) {
   const images = model.image.forward(batch.pixels)
-  const captions = model.text.forward(batch.captionRows, batch.captionWeights)
-  const left = model.text.forward(batch.leftRows, batch.leftWeights)
-  const right = model.text.forward(batch.rightRows, batch.rightWeights)
+  // All texts go through the tower together: the table's gradient is then summed once.
+  const count = batch.captionKeys.shape[0]
+  const pairs = batch.leftKeys.shape[0]
+  const texts = model.text.forward(
+    concat([batch.captionRows, batch.leftRows, batch.rightRows]),
+    concat([batch.captionWeights, batch.leftWeights, batch.rightWeights]),
+  )
+  const captions = slice(texts, 0, 0, count)
+  const left = slice(texts, 0, count, count + pairs)
+  const right = slice(texts, 0, count + pairs)
   const drawings = nestedContrastive(
     images,
     captions,
@@ -220,7 +227,7 @@ class Batches implements BatchSource {
     const captions: string[] = []
     const concepts = new Int32Array(rows.length)
     for (const [i, row] of rows.entries()) {
-      this.#augment.apply(pixels, row * each, drawn, i * each, random)
+      this.#augment.apply(pixels, row * each, drawn, i * each, random, items[row].colour)
       captions.push(slip(drawCaption(items[row], random), random))
       concepts[i] = this.#concepts.get(items[row].concept)!
     }
