@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module'
 import { Command, CommanderError } from 'commander'
+import { addCorpus } from './commands/corpus.ts'
 import { addDevices } from './commands/devices.ts'
 import { addEval } from './commands/eval.ts'
 import { addExport } from './commands/export.ts'
@@ -20,7 +21,7 @@ export function buildProgram(): Command {
     .version(version)
     .exitOverride()
     .showHelpAfterError('(add --help for usage)')
-  for (const add of [addTrain, addEval, addPredict, addExport, addParity, addDevices]) add(program)
+  for (const add of [addTrain, addEval, addPredict, addExport, addParity, addDevices, addCorpus]) add(program)
   return program
 }
 
