@@ -19,8 +19,9 @@ export interface IconItem {
   /** Keywords published by the icon project itself, or English ones of emojibase. */
   readonly tags: string[]
   /**
-   * Aliases and tags that name a concept kept for evaluation while this icon is trained on. They are good words to search
-   * by, and must not be trained on; `aliases` and `tags` hold none of them.
+   * Aliases and tags that name a concept kept for evaluation while this icon is trained on, and aliases that name a
+   * trained concept while this icon is for evaluation. They are good words to search by, and must be neither trained on
+   * nor tested with; `aliases` and `tags` hold none of them.
    */
   readonly withheld: string[]
   readonly categories: string[]
@@ -120,13 +121,14 @@ class SetReader {
     return hexcode === undefined ? undefined : { hexcode, entry: this.#emoji.get(hexcode) }
   }
 
-  /** The names of one drawing as concept keys, its own first. */
+  /** The names of one drawing as concept keys, the one that its concept is called by first. */
   keys(entry: Entry): string[] {
-    const label = this.emojiOf(entry)?.entry?.baseLabel
-    const own = label === undefined ? this.parse(entry.name).words : label
-    const names = this.#otherNames(entry)
-    // Names of variants by skin tone would lead to the wrong key; the label leads to the right one.
-    return [...new Set([own, ...(label === undefined ? names : [])].map(conceptKey))]
+    const emoji = this.emojiOf(entry)?.entry
+    const names = [this.parse(entry.name).words, ...this.#otherNames(entry)].map(conceptKey)
+    if (!emoji) return [...new Set(names)]
+    const label = conceptKey(emoji.baseLabel)
+    // Names of variants by skin tone stand for their variant only, so they are not joined with the emoji.
+    return emoji.label === emoji.baseLabel ? [...new Set([label, ...names])] : [label]
   }
 
   #wordsOf({ name }: Entry) {
@@ -163,16 +165,28 @@ class SetReader {
       svg: svgDocument(icons, entry.name),
       ...(emoji ? { emoji: emoji.hexcode } : {}),
     }
-    return item.split === 'train' ? withhold(item, concepts) : item
+    return withhold(item, concepts)
   }
 }
 
-/** Moves the words that name an evaluated concept out of an icon that is trained on. */
+/**
+ * Moves words that stand on both sides of the split out of an icon: from one that is trained on, what names an evaluated
+ * concept; from one that is evaluated, the aliases that are names of concepts trained on.
+ */
 function withhold(item: IconItem, concepts: Concepts): IconItem {
-  const withheld = [...item.aliases, ...item.tags].filter(word => concepts.isEvaluated(conceptKey(word)))
-  if (withheld.length === 0) return item
-  const allowed = (words: string[]) => words.filter(word => !withheld.includes(word))
-  return { ...item, aliases: allowed(item.aliases), tags: allowed(item.tags), withheld }
+  if (item.split === 'unseen-set') return item
+  const own = (word: string) => concepts.of(conceptKey(word)) === item.concept
+  const crosses = (word: string) => !own(word) && concepts.isEvaluated(conceptKey(word)) === (item.split === 'train')
+  const known = (word: string) => concepts.isNamed(conceptKey(word))
+  const aliases = item.aliases.filter(word => known(word) && crosses(word))
+  const tags = item.split === 'train' ? item.tags.filter(word => known(word) && crosses(word)) : []
+  if (aliases.length + tags.length === 0) return item
+  return {
+    ...item,
+    aliases: item.aliases.filter(word => !aliases.includes(word)),
+    tags: item.tags.filter(word => !tags.includes(word)),
+    withheld: [...aliases, ...tags],
+  }
 }
 
 let joined: Concepts | undefined
