@@ -169,4 +169,18 @@ describe('bad input gets one line', () => {
     expect(code).toBe(2)
     expect(stderr).toContain('expected a whole number of at least 1')
   })
+  it('a golden that is not there, beside the others', async () => {
+    const { code, stdout } = await tenet('parity', join(work, 'none.safetensors'), '--json')
+    expect(code).toBe(2)
+    expect(JSON.parse(stdout).results[0].ok).toBe(false)
+  })
+})
+
+it('lists devices that were tried, not only promised', async () => {
+  const { code, stdout } = await tenet('devices', '--json')
+  expect(code).toBe(0)
+  const { devices } = JSON.parse(stdout) as { devices: { name: string; available: boolean; detail: string }[] }
+  expect(devices.find(({ name }) => name === 'cpu')?.available).toBe(true)
+  for (const { name, available, detail } of devices)
+    if (name !== 'cpu') expect(detail).toMatch(available ? /opens and computes/ : /does not open|not in this build/)
 })

@@ -91,6 +91,8 @@ export function addParity(program: Command): void {
         const shown = results.map(({ comparisons: _, ...rest }) => rest)
         console.log(JSON.stringify({ results: shown }))
       } else report(results, verbose)
-      if (results.some(({ ok }) => !ok)) process.exitCode = 1
+      // A file that cannot be used is the user's input, a difference is a failed check.
+      if (results.some(({ checked, errors }) => checked === 0 && errors.length > 0)) process.exitCode = 2
+      if (results.some(({ ok, checked }) => !ok && checked > 0)) process.exitCode = 1
     })
 }

@@ -64,6 +64,22 @@ export const modelKinds: Readonly<Record<string, ModelKind>> = {
   },
 }
 
+/** Steps an epoch, and in all, below which a small data set gets smaller batches and more epochs. */
+const fewest = { stepsPerEpoch: 24, steps: 600, batch: 8, epochs: 100 }
+
+/**
+ * Training settings of a model for so many samples: those of its kind, with smaller batches and more epochs for data so
+ * small that a run would end after a few steps.
+ */
+export function trainingSettings(kind: ModelKind, samples: number): ModelKind['training'] {
+  const { training } = kind
+  const fitting = 2 ** Math.floor(Math.log2(Math.max(1, samples / fewest.stepsPerEpoch)))
+  const batchSize = Math.min(training.batchSize, Math.max(fewest.batch, fitting))
+  const stepsPerEpoch = Math.max(1, Math.floor(samples / batchSize))
+  const wanted = Math.min(fewest.epochs, Math.ceil(fewest.steps / stepsPerEpoch))
+  return { ...training, batchSize, epochs: Math.max(training.epochs, wanted) }
+}
+
 /** @throws naming the models there are */
 export function modelKind(name: string): ModelKind {
   const kind = modelKinds[name]

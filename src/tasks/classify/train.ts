@@ -22,7 +22,7 @@ import {
 import { Classifier, type ClassifierCard } from './classifier.ts'
 import type { ClassificationData } from './data.ts'
 import { predictAll, scorePredictions, type TestResult } from './evaluate.ts'
-import { type ModelOptions, modelKind } from './models.ts'
+import { type ModelOptions, modelKind, trainingSettings } from './models.ts'
 
 export interface TrainClassifierOptions {
   readonly model: string
@@ -86,7 +86,13 @@ export async function trainClassifier(
   const kind = modelKind(options.model)
   const format = { channels: data.channels, size: data.size, classes: data.classes.length }
   const modelOptions = { ...kind.defaults(format), ...options.modelOptions }
-  const settings: Settings = { warmup: 0.1, clipNorm: 1, seed: 0, ...kind.training, ...defined(options) }
+  const settings: Settings = {
+    warmup: 0.1,
+    clipNorm: 1,
+    seed: 0,
+    ...trainingSettings(kind, data.train.length),
+    ...defined(options),
+  }
   const network = withSeed(settings.seed, () => kind.build(format, modelOptions))
   const card: ClassifierCard = {
     kind: 'classifier',
