@@ -1,0 +1,6 @@
+export { isLoopback } from './access.ts'
+export { createServer, type ServerOptions } from './create-server.ts'
+export { defaultLimits, type ServerLimits } from './limits.ts'
+export type { Rasterizer } from './query-image.ts'
+export { Refusal } from './refusal.ts'
+export type { Facets, IndexingProgress, Searchable, ServedCollection } from './searchable.ts'
