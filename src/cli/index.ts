@@ -1,11 +1,14 @@
 import { createRequire } from 'node:module'
 import { Command, CommanderError } from 'commander'
 import { addCorpus } from './commands/corpus.ts'
+import { addDescribe } from './commands/describe.ts'
 import { addDevices } from './commands/devices.ts'
 import { addEval } from './commands/eval.ts'
 import { addExport } from './commands/export.ts'
+import { addIndex } from './commands/index-collection.ts'
 import { addParity } from './commands/parity.ts'
 import { addPredict } from './commands/predict.ts'
+import { addSearch } from './commands/search.ts'
 import { addTrain } from './commands/train.ts'
 import { UserError } from './user-error.ts'
 
@@ -21,7 +24,19 @@ export function buildProgram(): Command {
     .version(version)
     .exitOverride()
     .showHelpAfterError('(add --help for usage)')
-  for (const add of [addTrain, addEval, addPredict, addExport, addParity, addDevices, addCorpus]) add(program)
+  for (const add of [
+    addTrain,
+    addEval,
+    addPredict,
+    addExport,
+    addParity,
+    addDevices,
+    addCorpus,
+    addIndex,
+    addSearch,
+    addDescribe,
+  ])
+    add(program)
   return program
 }
 

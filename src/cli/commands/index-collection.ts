@@ -1,0 +1,96 @@
+import type { Command } from 'commander'
+import { asUserError } from '../options.ts'
+import { duration, ProgressBar } from '../progress.ts'
+
+interface IndexFlags {
+  readonly into: string
+  readonly encoder?: string
+  readonly sets?: string
+  readonly id?: string
+  readonly name?: string
+  readonly text?: string
+  readonly image?: string
+  readonly metadata?: string
+  readonly removeMissing: boolean
+  readonly json: boolean
+}
+
+const list = (names?: string) =>
+  names
+    ?.split(',')
+    .map(name => name.trim())
+    .filter(name => name !== '')
+
+/** Skipped items named one by one; of more only the number is told. */
+const namedSkips = 10
+
+export function addIndex(program: Command): void {
+  program
+    .command('index')
+    .description('make pictures and texts searchable, or bring a collection up to date')
+    .argument('<source>', "a folder of pictures, a table (CSV, JSON lines, Parquet), or 'icons'")
+    .requiredOption('--into <collection>', 'folder of the collection; made if there is none')
+    .option('--encoder <file>', 'encoder weights; default the one that comes with Tenet')
+    .option('--sets <names>', 'of icons: only these sets, separated by commas')
+    .option('--id <column>', 'of a table: the column that tells items apart')
+    .option('--name <column>', 'of a table: the column to show')
+    .option('--text <columns>', 'of a table: columns of texts, separated by commas, best first')
+    .option('--image <column>', 'of a table: pictures, as paths relative to the table, SVG or bytes')
+    .option('--metadata <columns>', 'of a table: columns to filter by; default all others')
+    .option('--remove-missing', 'remove items that the source no longer holds', false)
+    .option('--json', 'print one JSON document', false)
+    .addHelpText(
+      'after',
+      '\nExamples:\n  tenet index photos/ --into my-photos\n  tenet index products.csv --into shop --text title,description --image photo\n  tenet index icons --sets lucide,tabler --into icons',
+    )
+    .action((source: string, flags: IndexFlags) => asUserError(() => indexSource(source, flags)))
+}
+
+async function indexSource(name: string, flags: IndexFlags): Promise<void> {
+  const { Collection, openSource } = await import('../../search/index.ts')
+  const { loadEncoder } = await import('../../tasks/retrieve/load-encoder.ts')
+  const columns = {
+    id: flags.id,
+    name: flags.name,
+    texts: list(flags.text),
+    image: flags.image,
+    metadata: list(flags.metadata),
+  }
+  const source = await openSource(name, { sets: list(flags.sets), columns })
+  const encoder = await loadEncoder(flags.encoder)
+  const collection = await Collection.openOrCreate(flags.into, encoder)
+  const bar = new ProgressBar('indexing {bar} {value}/{total}  {rate} items/s  {left} left', { silent: flags.json })
+  const controller = new AbortController()
+  const stop = () => controller.abort()
+  process.once('SIGINT', stop)
+  try {
+    const report = await collection.index(source.items(), {
+      total: source.total,
+      removeMissing: flags.removeMissing,
+      signal: controller.signal,
+      onProgress: ({ done, total = done, rate, secondsLeft }) =>
+        bar.update(done, total, {
+          rate: rate.toFixed(0),
+          left: secondsLeft === undefined ? '?' : duration(secondsLeft),
+        }),
+    })
+    bar.stop()
+    const skipped = [...source.skipped, ...report.skipped]
+    if (flags.json) console.log(JSON.stringify({ collection: flags.into, count: collection.count, ...report, skipped }))
+    else {
+      for (const { id, reason } of skipped.slice(0, namedSkips)) console.log(`skipped ${id}: ${reason}`)
+      if (skipped.length > namedSkips) console.log(`skipped ${skipped.length - namedSkips} more; --json lists them all`)
+      const { indexed, unchanged, removed, seconds, rate, stopped } = report
+      console.log(
+        `${flags.into}: ${collection.count} items (${indexed} indexed, ${unchanged} unchanged, ${removed} removed, ${skipped.length} skipped) in ${duration(seconds)}, ${rate.toFixed(0)} items/s`,
+      )
+      if (stopped) console.log('stopped; the same command goes on from here')
+    }
+    if (report.stopped) process.exitCode = 1
+  } finally {
+    bar.stop()
+    process.off('SIGINT', stop)
+    await collection.close()
+    await encoder.close()
+  }
+}
