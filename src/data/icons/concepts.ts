@@ -47,15 +47,10 @@ export class Concepts {
     this.#owned.add(this.of(name))
   }
 
-  /** True when a name means the concept of some icon. */
-  isNamed(name: string): boolean {
-    return this.#owned.has(this.of(name))
-  }
-
   /** True when a name means the concept of some icon, and that concept is kept for evaluation. */
   isEvaluated(name: string): boolean {
     const concept = this.of(name)
-    return this.isNamed(concept) && this.split(concept) !== 'train'
+    return this.#owned.has(concept) && this.split(concept) !== 'train'
   }
 
   /** The part of the data that the concept of a name belongs to. */

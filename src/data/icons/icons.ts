@@ -142,10 +142,14 @@ class SetReader {
 
   item(entry: Entry, concepts: Concepts): IconItem {
     const { info, icons } = this.loaded
-    const { words, style } = this.parse(entry.name)
+    const { style, ...parsed } = this.parse(entry.name)
     const published = this.#wordsOf(entry)
     const emoji = this.emojiOf(entry)
-    const aliases = distinct([...this.#otherNames(entry), emoji?.entry?.label ?? ''], [words])
+    const label = emoji?.entry?.label
+    // Sets abbreviate skin tones differently (`waving-hand-dark`); the label says them in full.
+    const isVariant = label !== undefined && label !== emoji?.entry?.baseLabel
+    const words = isVariant ? spoken(label) : parsed.words
+    const aliases = isVariant ? [] : distinct([...this.#otherNames(entry), label ?? ''], [words])
     const concept = concepts.of(this.keys(entry)[0])
     const item = {
       id: `${info.set}:${entry.name}`,
@@ -171,15 +175,14 @@ class SetReader {
 
 /**
  * Moves words that stand on both sides of the split out of an icon: from one that is trained on, what names an evaluated
- * concept; from one that is evaluated, the aliases that are names of concepts trained on.
+ * concept; from one that is evaluated, the aliases that do not belong to its concept alone.
  */
 function withhold(item: IconItem, concepts: Concepts): IconItem {
   if (item.split === 'unseen-set') return item
-  const own = (word: string) => concepts.of(conceptKey(word)) === item.concept
-  const crosses = (word: string) => !own(word) && concepts.isEvaluated(conceptKey(word)) === (item.split === 'train')
-  const known = (word: string) => concepts.isNamed(conceptKey(word))
-  const aliases = item.aliases.filter(word => known(word) && crosses(word))
-  const tags = item.split === 'train' ? item.tags.filter(word => known(word) && crosses(word)) : []
+  const evaluated = (word: string) => concepts.isEvaluated(conceptKey(word))
+  const trained = item.split === 'train'
+  const aliases = item.aliases.filter(word => evaluated(word) === trained)
+  const tags = trained ? item.tags.filter(evaluated) : []
   if (aliases.length + tags.length === 0) return item
   return {
     ...item,

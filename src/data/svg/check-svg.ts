@@ -43,14 +43,17 @@ const refusedElements = new Set([
   'listener',
 ])
 
+/** Most elements of one name: references to it count for each of them. */
+const maxAlike = 100
+
 /** A name without its namespace prefix. Prefixes need not be declared: some editors forget theirs. */
 const localName = (name: string): string => name.slice(name.indexOf(':') + 1)
 
 /** The pixels of an embedded picture by its header, or undefined when it is none. */
 function pixelCount(bytes: Uint8Array): number | undefined {
   try {
-    const { width, height } = imageSize(bytes)
-    return width * height
+    const { width, height, type } = imageSize(bytes)
+    return ['png', 'jpg', 'gif', 'webp'].includes(type ?? '') && width > 0 && height > 0 ? width * height : undefined
   } catch {
     return undefined
   }
@@ -59,19 +62,16 @@ function pixelCount(bytes: Uint8Array): number | undefined {
 /** What CSS writes as `\75 rl` is `url` all the same. */
 const withoutCssEscapes = (css: string): string =>
   css
-    .replace(/\/\*[\s\S]*?\*\//g, '')
+    // A comment that is never closed reaches to the end, which also keeps this linear.
+    .replace(/\/\*[\s\S]*?(?:\*\/|$)/g, '')
     .replace(/\\([0-9a-f]{1,6})\s?/gi, (_, code: string) => {
       const point = Number.parseInt(code, 16)
       return point <= 0x10ffff ? String.fromCodePoint(point) : ''
     })
     .replaceAll('\\', '')
 
-/** Targets of `url(…)` in a property or style sheet: names of elements in the same document, or the document is refused. */
-function cssReferences(css: string): string[] {
-  if (!/url|@|\\|image|src/i.test(css)) return []
-  const plain = withoutCssEscapes(css)
-  if (/@import|@font-face|@namespace/i.test(plain)) refuse('its style sheet asks for other files')
-  if (/(image|image-set|src|expression)\s*\(/i.test(plain)) refuse('its style sheet asks for other files')
+/** Targets of `url(…)` in a value: names of elements in the same document, or the document is refused. */
+function urlReferences(plain: string): string[] {
   const targets: string[] = []
   for (const [, address] of plain.matchAll(/url\(\s*["']?([^"')]*)/gi)) {
     const target = address.trim()
@@ -79,6 +79,22 @@ function cssReferences(css: string): string[] {
     targets.push(target.slice(1))
   }
   return targets
+}
+
+/** What a style sheet, or a style attribute, refers to. */
+function styleReferences(css: string): string[] {
+  const plain = withoutCssEscapes(css)
+  if (/@import|@font-face|@namespace|(?:image|image-set|src|expression)\s*\(/i.test(plain))
+    refuse('its style sheet asks for other files')
+  return urlReferences(plain)
+}
+
+/** What an attribute refers to, given its name with its prefix. */
+function attributeReferences(name: string, value: string): string[] {
+  if (name === 'style') return styleReferences(value)
+  // Notes of editors and texts for people are not read when a document is drawn.
+  if (name.includes(':') || /^(aria|data)-|^(id|class|title|role)$/.test(name)) return []
+  return /url|\\/i.test(value) ? urlReferences(withoutCssEscapes(value)) : []
 }
 
 const shorten = (text: string): string => (text.length > 40 ? `${text.slice(0, 40)}…` : text)
@@ -152,17 +168,26 @@ class Inspector {
       const name = localName(full).toLowerCase()
       plain.set(full, value)
       if (/^on[a-z]/.test(name)) refuse(`it holds a script (attribute ${full})`)
-      if (name === 'id') this.outline.identifiers.set(value, [...(this.outline.identifiers.get(value) ?? []), index])
+      if (name === 'id') this.#identify(value, index)
       if (full.startsWith('xmlns')) continue
+      if (name === 'attributename' && /href|src|^on/i.test(value)) refuse(`it animates ${shorten(value)}`)
       if (name === 'href' || name === 'src') this.#href(value, index, localName(tag.name).toLowerCase())
       else if (name === 'base') refuse('it sets a base address')
-      else this.outline.references[index].push(...cssReferences(value))
+      else this.outline.references[index].push(...attributeReferences(full.toLowerCase(), value))
     }
     if (index === 0) checkSize(plain, this.#limits)
   }
 
+  #identify(name: string, index: number): void {
+    const alike = this.outline.identifiers.get(name)
+    if (!alike) this.outline.identifiers.set(name, [index])
+    else if (alike.push(index) > maxAlike) refuse(`it names more than ${maxAlike} elements '${shorten(name)}'`)
+  }
+
   #href(value: string, index: number, element: string): void {
     const address = value.trim()
+    if (/^\s*javascript:/i.test(address)) refuse('it holds a script (a javascript: address)')
+    // A link is only followed by a person who clicks it.
     if (address === '' || element === 'a') return
     if (address.startsWith('#')) this.outline.references[index].push(address.slice(1))
     else if (/^data:/i.test(address)) checkEmbedded(address, this.#limits)
@@ -176,7 +201,7 @@ class Inspector {
   close(tag: SaxesTagPlain): void {
     this.#open.pop()
     if (localName(tag.name).toLowerCase() !== 'style' || this.#styleText === undefined) return
-    this.outline.everywhere.push(...cssReferences(this.#styleText))
+    this.outline.everywhere.push(...styleReferences(this.#styleText))
     this.#styleText = undefined
   }
 }
@@ -206,7 +231,7 @@ function inspect(svg: string, limits: Required<SvgLimits>): void {
 
 /**
  * Says whether an SVG document from anywhere can be drawn safely: no scripts, no addresses outside the document, no
- * entities, no circles, and a bounded amount of work.
+ * entities, no circles, and a bounded amount of work. `SvgRasterizer` checks by itself, in its threads.
  *
  * @param svg the document
  * @returns one clause that says why it is refused (`it holds a <script> element`), or undefined when it is fine
