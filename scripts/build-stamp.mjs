@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 export const root = fileURLToPath(new URL('..', import.meta.url))
 export const stampFile = join(root, 'dist', '.built-from')
 
-const settings = ['package.json', 'package-lock.json', 'tsconfig.json', 'tsdown.config.ts']
+const settings = ['package.json', 'package-lock.json', 'tsconfig.json', 'tsdown.config.ts', 'vite.config.ts']
 
 /** A hash over name, size and modification time of everything that dist is made of; tests are not part of it. */
 export function sourceFingerprint() {

@@ -13,15 +13,22 @@ function promisedFiles() {
 
 const sourceOf = target => target.replace(/^dist/, 'src').replace(/\.d\.ts$|\.js$/, '.ts')
 
+function runTool(name, path, args = []) {
+  const { status } = spawnSync(process.execPath, [join(root, 'node_modules', name, ...path), ...args], {
+    cwd: root,
+    stdio: 'inherit',
+  })
+  if (status === 0) return
+  console.error(`The build failed at ${name}; the messages above name the file and line.`)
+  process.exit(1)
+}
+
 function build() {
   // Taken before the build, so that a file saved while it runs makes the result stale again.
   const fingerprint = sourceFingerprint()
-  const compiler = join(root, 'node_modules', 'tsdown', 'dist', 'run.mjs')
-  const { status } = spawnSync(process.execPath, [compiler], { cwd: root, stdio: 'inherit' })
-  if (status !== 0) {
-    console.error('The build failed; the messages above name the file and line.')
-    process.exit(1)
-  }
+  // In this order: the compiler empties dist, the page's build only dist/web.
+  runTool('tsdown', ['dist', 'run.mjs'])
+  runTool('vite', ['bin', 'vite.js'], ['build'])
   const absent = promisedFiles().filter(target => !existsSync(join(root, target)))
   if (absent.length > 0) console.error(`package.json exports files that the build did not make: ${absent.join(', ')}.`)
   if (absent.some(target => existsSync(join(root, sourceOf(target))))) process.exit(1)
