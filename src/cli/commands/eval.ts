@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import { asUserError } from '../options.ts'
 import { ProgressBar } from '../progress.ts'
 import { UserError } from '../user-error.ts'
+import { addEvalRetrieve } from './eval-retrieve.ts'
 import { printReport } from './train.ts'
 
 interface EvalFlags {
@@ -13,9 +14,9 @@ interface EvalFlags {
 }
 
 export function addEval(program: Command): void {
-  program
-    .command('eval')
-    .description('measure a model')
+  const evaluate = program.command('eval').description('measure a model')
+  addEvalRetrieve(evaluate)
+  evaluate
     .command('classify')
     .description('measure a classifier on labelled pictures')
     .requiredOption('--model <file>', 'a model written by `tenet train classify`')

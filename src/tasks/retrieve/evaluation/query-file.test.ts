@@ -73,7 +73,8 @@ test.each(['queries.jsonl', 'queries-more.jsonl'])(
   async name => {
     const path = join(import.meta.dirname, '../../../../demo', name)
     const lines = (await readFile(path, 'utf8')).trim().split('\n')
-    const everything = [{ id: 'x:any', names: lines.flatMap(line => (JSON.parse(line).relevant as string[]).flat()) }]
+    const names = new Set(lines.flatMap(line => (JSON.parse(line).relevant as string[]).flat()))
+    const everything = [{ id: 'x:any', names: [...names] }]
     const { set } = await readQueryFile(path, everything)
     expect(set.queries.length).toBeGreaterThan(200)
     expect(new Set(set.queries.map(({ text, language }) => `${language} ${text}`)).size).toBe(set.queries.length)

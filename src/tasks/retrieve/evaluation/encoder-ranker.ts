@@ -1,0 +1,79 @@
+import type { RetrievalEncoder } from '../encoder.ts'
+import type { Picture, Ranker } from './ranker.ts'
+
+/** Vectors of everything that can be found, by one encoder. */
+export interface GalleryVectors {
+  readonly ids: readonly string[]
+  /** Of the pictures, row-major [ids, dim], of unit length. */
+  readonly images: Float32Array
+  /** Of the names, row-major [ids, dim], of unit length. */
+  readonly names: Float32Array
+}
+
+/** A picture of another, smaller or equal, size, by averaging the pixels that fall into each of its own. */
+export function shrunkPicture({ pixels, size }: Picture, side: number): Uint8Array {
+  if (side > size) throw new RangeError(`shrunkPicture: a picture of ${size} pixels cannot shrink to ${side}`)
+  const out = new Uint8Array(3 * side * side)
+  const edge = (i: number) => Math.floor((i * size) / side)
+  for (let row = 0; row < side; row++) {
+    for (let column = 0; column < side; column++) {
+      const sums = [0, 0, 0]
+      for (let y = edge(row); y < edge(row + 1); y++)
+        for (let x = edge(column); x < edge(column + 1); x++)
+          for (let c = 0; c < 3; c++) sums[c] += pixels[3 * (y * size + x) + c]
+      const count = (edge(row + 1) - edge(row)) * (edge(column + 1) - edge(column))
+      for (let c = 0; c < 3; c++) out[3 * (row * side + column) + c] = Math.round(sums[c] / count)
+    }
+  }
+  return out
+}
+
+/** The k largest scores, largest first, equal ones by ascending index. */
+function best(scores: Float32Array, k: number): number[] {
+  const found: number[] = []
+  let least = Number.NEGATIVE_INFINITY
+  for (let i = 0; i < scores.length; i++) {
+    if (found.length === k && scores[i] <= least) continue
+    let place = found.length
+    while (place > 0 && scores[found[place - 1]] < scores[i]) place--
+    found.splice(place, 0, i)
+    if (found.length > k) found.pop()
+    least = scores[found[found.length - 1]]
+  }
+  return found
+}
+
+/**
+ * Everything in order of an encoder's vectors, without an index or keywords: score = weights.names · cos(query, name) +
+ * weights.images · cos(query, picture).
+ *
+ * @param weights how much names and pictures count; { names: 0, images: 1 } looks at pictures alone
+ */
+export function encoderRanker(
+  name: string,
+  encoder: RetrievalEncoder,
+  { ids, images, names }: GalleryVectors,
+  weights: { readonly names: number; readonly images: number },
+): Ranker {
+  const { dim, imageSize } = encoder
+  const encode = ({ text, image }: { text?: string; image?: Picture }) =>
+    image ? encoder.encodeImages(shrunkPicture(image, imageSize), 1) : encoder.encodeTexts([text ?? ''])
+  return {
+    name,
+    answers: () => true,
+    async rank(query, k) {
+      const vector = await encode(query)
+      const scores = new Float32Array(ids.length)
+      for (let row = 0; row < ids.length; row++) {
+        let byName = 0
+        let byImage = 0
+        for (let i = 0, at = row * dim; i < dim; i++, at++) {
+          byName += vector[i] * names[at]
+          byImage += vector[i] * images[at]
+        }
+        scores[row] = weights.names * byName + weights.images * byImage
+      }
+      return best(scores, k).map(row => ids[row])
+    },
+  }
+}
