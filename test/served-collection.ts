@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import sharp from 'sharp'
+import { CollectionError } from '../src/search/index.ts'
 import type { Hit, Searchable, SearchRequest, SearchResult, SourceItem } from '../src/server/searchable.ts'
 
 /** Small pictures of ten things in four sets: enough to see a page at work. */
@@ -59,17 +60,12 @@ export function sampleItems(copies = 1): SourceItem[] {
   )
 }
 
-/** An error that names the query's own fault, as the engine's does. */
-class QueryError extends Error {
-  override readonly name = 'QueryError'
-}
-
 /** `field = 'value'` and `field IN ('a', 'b')`, joined by AND. */
 function condition(where: string | undefined): (item: SourceItem) => boolean {
   if (where === undefined) return () => true
   const parts = where.split(/\s+AND\s+/i).map(part => {
     const match = /^"?(\w+)"?\s*(?:=|IN)\s*\(?\s*('(?:[^']|'')*'(?:\s*,\s*'(?:[^']|'')*')*)\s*\)?$/i.exec(part.trim())
-    if (!match) throw new QueryError(`where: ${JSON.stringify(part.slice(0, 60))} is not a condition.`)
+    if (!match) throw new CollectionError(`where: ${JSON.stringify(part.slice(0, 60))} is not a condition.`)
     const values = [...match[2].matchAll(/'((?:[^']|'')*)'/g)].map(([, value]) => value.replaceAll("''", "'"))
     return (item: SourceItem) => values.includes(String(item.metadata[match[1]]))
   })
@@ -96,7 +92,7 @@ export class SampleCollection implements Searchable {
     const { text, image, like, where, top = 60, offset = 0 } = request
     const liked = [like ?? []].flat().map(id => {
       const item = this.#byId.get(id)
-      if (!item) throw new QueryError(`like: ${id} is not in the collection.`)
+      if (!item) throw new CollectionError(`like: ${id} is not in the collection.`)
       return item.metadata.concept
     })
     const words = [text ?? []]

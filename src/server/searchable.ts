@@ -1,55 +1,9 @@
-/** What the server asks of a collection. The engine's `Collection` is one; tests serve a small one in memory. */
-export interface Searchable {
-  readonly name: string
-  readonly count: number
-  search(request: SearchRequest): Promise<SearchResult>
-  describe(image: Uint8Array, top?: number): Promise<readonly DescribedText[]>
-  item(id: string): Promise<SourceItem | undefined>
-  close(): Promise<void>
-}
+import type { Collection, Hit, Metadata, SearchRequest, SearchResult, SourceItem } from '../search/index.ts'
 
-export type Metadata = Record<string, string | number | boolean | null | string[]>
+export type { Hit, Metadata, SearchRequest, SearchResult, SourceItem }
 
-export interface SearchRequest {
-  text?: string | string[]
-  image?: Uint8Array
-  sketch?: boolean
-  like?: string | string[]
-  where?: string
-  top?: number
-  offset?: number
-  mode?: 'hybrid' | 'meaning' | 'keywords'
-}
-
-export interface Hit {
-  id: string
-  name: string
-  score: number
-  metadata: Metadata
-  texts: string[]
-  why?: { meaning: number; keywords: number; matched: string[] }
-}
-
-export interface SearchResult {
-  results: Hit[]
-  total: number
-  milliseconds: number
-}
-
-export interface DescribedText {
-  text: string
-  score: number
-  count: number
-}
-
-export interface SourceItem {
-  id: string
-  name: string
-  texts: string[]
-  image?: { svg: string } | { path: string } | { bytes: Uint8Array }
-  metadata: Metadata
-  fingerprint: string
-}
+/** What the server asks of a collection; tests serve a small one in memory. */
+export type Searchable = Pick<Collection, 'name' | 'count' | 'search' | 'describe' | 'item' | 'close'>
 
 /** How far a collection's indexing is. */
 export interface IndexingProgress {

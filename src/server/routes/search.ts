@@ -1,5 +1,6 @@
 import type { FastifyReply } from 'fastify'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
+import { CollectionError } from '../../search/index.ts'
 import { collectionNamed, type ServerContext } from '../context.ts'
 import { decodeBase64, readQueryImage } from '../query-image.ts'
 import { Refusal } from '../refusal.ts'
@@ -12,12 +13,7 @@ const isClosed = (reply: FastifyReply) => () => reply.raw.destroyed
 
 /** Errors that name the query's own fault, such as a condition that is no SQL or an item that does not exist. */
 function asRefusal(cause: unknown): unknown {
-  if (!(cause instanceof Error) || cause instanceof TypeError || cause instanceof ReferenceError) return cause
-  const named = cause as Error & { statusCode?: number; status?: number }
-  if (cause instanceof Refusal) return cause
-  if (cause.name === 'QueryError' || cause instanceof RangeError || named.status === 400)
-    return new Refusal(400, cause.message.split('\n')[0], { cause })
-  return cause
+  return cause instanceof CollectionError ? new Refusal(400, cause.message.split('\n')[0], { cause }) : cause
 }
 
 /** Query to items, and picture to words. */
