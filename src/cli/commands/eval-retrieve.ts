@@ -1,15 +1,10 @@
+import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import type { IconItem } from '../../data/icons/index.ts'
-import type {
-  Gallery,
-  IconSetKind,
-  NamedItem,
-  QuerySet,
-  Ranker,
-  SetReport,
-  ShownItem,
-} from '../../tasks/retrieve/evaluation/index.ts'
+import type { SvgRasterizer } from '../../data/svg/index.ts'
+import type { Collection, SourceItem } from '../../search/index.ts'
+import type { IconSetKind, NamedItem, QuerySet, Ranker, SetReport } from '../../tasks/retrieve/evaluation/index.ts'
 import type { RetrievalEncoder } from '../../tasks/retrieve/index.ts'
 import { asUserError, wholeNumber } from '../options.ts'
 import { ProgressBar } from '../progress.ts'
@@ -17,6 +12,7 @@ import { printTable } from '../table.ts'
 import { UserError } from '../user-error.ts'
 
 interface Flags {
+  readonly collection?: string
   readonly queries?: string
   readonly sets?: string
   readonly icons?: string
@@ -33,18 +29,22 @@ export function addEvalRetrieve(evaluate: Command): void {
   evaluate
     .command('retrieve')
     .description('measure search: held-out words, other languages, other sets, sketches, or your own queries')
+    .option('--collection <folder>', 'measure this collection, made by `tenet index`, and not the encoder alone')
     .option('--queries <file>', 'measure these queries only: one {"text"|"image", "relevant": […]} a line')
     .option('--sets <kinds>', 'of names, aliases, emoji, concepts and sketches, with commas (default: all)')
-    .option('--icons <sets>', 'prefixes of the icon sets that are searched, with commas (default: those trained on)')
+    .option(
+      '--icons <sets>',
+      "prefixes of the icon sets searched, with commas (default: the collection's, or those trained on)",
+    )
     .option('--model <file>', 'an encoder written by `tenet train retrieve` (default: the one that comes with Tenet)')
-    .option('--baselines-only', 'measure only what the encoder is compared with', false)
+    .option('--baselines-only', 'measure only what an encoder is compared with', false)
     .option('--limit <n>', 'most queries of a set', wholeNumber(1), 300)
     .option('--seed <n>', 'decides which queries, and the intervals', wholeNumber(0), 0)
     .option('--into <folder>', 'where the report, the chart and the page of failures go', join('runs', 'eval-retrieve'))
     .option('--json', 'print one JSON document', false)
     .addHelpText(
       'after',
-      '\nExample:\n  tenet eval retrieve --queries demo/queries.jsonl\n  tenet eval retrieve --sets aliases,sketches --limit 500',
+      '\nAliases and emoji words are asked of a collection without them, which is made in the --into folder.\n\nExamples:\n  tenet eval retrieve --collection icons --queries demo/queries.jsonl\n  tenet eval retrieve --sets aliases,sketches --limit 500',
     )
     .action((flags: Flags) => evalRetrieve(flags))
 }
@@ -63,45 +63,212 @@ async function kindsOf(sets: string | undefined): Promise<IconSetKind[]> {
   return iconSetKinds.filter(kind => listed(sets).includes(kind))
 }
 
-async function readIcons(flags: Flags): Promise<{ searched: IconItem[]; unseen: IconItem[] }> {
-  const { icons, installedSets, trainingSets, unseenSets } = await import('../../data/icons/index.ts')
-  const installed = new Set(installedSets())
-  const wanted = flags.icons ? listed(flags.icons) : trainingSets.filter(set => installed.has(set))
-  if (wanted.length === 0)
-    throw new UserError(
-      'no icon set is installed; run `npm install` in the demo workspace, or name installed ones with --icons',
-    )
-  return asUserError(async () => ({
-    searched: [...icons({ sets: wanted })],
-    unseen: [...icons({ sets: unseenSets.filter(set => installed.has(set) && !wanted.includes(set)) })],
-  }))
+interface Icons {
+  readonly searched: readonly IconItem[]
+  readonly unseen: readonly IconItem[]
 }
 
-const namesOf = ({ words, aliases }: IconItem): string[] => [words, ...aliases]
+/** The icons that are searched; none where a collection holds something else. */
+async function readIcons(flags: Flags, collection: Collection | undefined): Promise<Icons> {
+  const { icons, installedSets, trainingSets, unseenSets } = await import('../../data/icons/index.ts')
+  const installed = new Set(installedSets())
+  const held = collection?.facets(['set'], 1000)['set'].map(({ value }) => value)
+  const wanted = flags.icons ? listed(flags.icons) : (held ?? trainingSets).filter(set => installed.has(set))
+  if (wanted.length === 0 && (!collection || flags.queries === undefined))
+    throw new UserError(
+      'no installed icon set is searched; install the demo workspace, or measure a collection with --queries',
+    )
+  const unseen = unseenSets.filter(set => installed.has(set) && !wanted.includes(set))
+  return asUserError(async () => {
+    // One gallery for all: what a collection lacks cannot be found in it.
+    const searched = Array.from(icons({ sets: wanted }))
+    const ids = collection && new Set((await collectionItems(collection)).map(({ id }) => id))
+    return { searched: ids ? searched.filter(({ id }) => ids.has(id)) : searched, unseen: [...icons({ sets: unseen })] }
+  })
+}
 
-/** The encoder's rankings, then those of what people have today, for words and for pictures. */
-async function rankersFor(
-  texts: readonly NamedItem[],
-  gallery: Gallery,
-  encoder: RetrievalEncoder | undefined,
-): Promise<Ranker[]> {
-  const { encoderRanker, fullTextRanker, gradientRanker, pixelRanker, substringRanker } = await import(
-    '../../tasks/retrieve/evaluation/index.ts'
-  )
-  const ids = gallery.items.map(({ id }) => id)
-  const { vectors } = gallery
-  return [
-    ...(encoder && vectors
-      ? [
-          encoderRanker('encoder', encoder, vectors, { names: 0.5, images: 0.5 }),
-          encoderRanker('encoder, pictures alone', encoder, vectors, { names: 0, images: 1 }),
-        ]
-      : []),
-    substringRanker(texts),
-    fullTextRanker(texts),
-    pixelRanker(ids, gallery.thumbnails),
-    gradientRanker(ids, gallery.thumbnails),
-  ]
+/** Everything in a collection by the names that it goes by. */
+async function collectionItems(collection: Collection): Promise<NamedItem[]> {
+  const items: NamedItem[] = []
+  const page = 2000
+  while (items.length < collection.count) {
+    const { results } = await collection.search({ top: page, offset: items.length })
+    if (results.length === 0) break
+    items.push(...results.map(({ id, name, texts }) => ({ id, names: [name, ...texts] })))
+  }
+  return items
+}
+
+/** An icon with its name as its only text: what it is asked by is not written on it. */
+function bareItem({ id, name, words, svg }: IconItem): SourceItem {
+  const fingerprint = createHash('sha1').update(`names alone\n${words}\n${svg}`).digest('hex')
+  return { id, name, texts: [words], image: { svg }, metadata: {}, fingerprint }
+}
+
+/** Runs with everything open that measuring needs, and closes it. */
+class Evaluation {
+  readonly #flags: Flags
+  readonly #bar: ProgressBar
+  readonly #closers: (() => Promise<void>)[] = []
+
+  constructor(flags: Flags) {
+    this.#flags = flags
+    this.#bar = new ProgressBar('{what} {bar} {value}/{total}', { silent: flags.json })
+  }
+
+  async run(): Promise<void> {
+    const flags = this.#flags
+    const kinds = await kindsOf(flags.sets)
+    const encoder = flags.baselinesOnly ? undefined : await this.#encoder()
+    const collection = encoder && flags.collection ? await this.#collection(flags.collection, encoder) : undefined
+    const icons = await readIcons(flags, collection)
+    const { SvgRasterizer } = await import('../../data/svg/index.ts')
+    const rasterizer = await SvgRasterizer.create()
+    this.#closers.push(() => rasterizer.close())
+    const sets = await asUserError(() => this.#sets(kinds, icons, collection, rasterizer))
+    const rankersOf = await this.#rankers(sets, icons, encoder, collection, rasterizer)
+    const { evaluateSet } = await import('../../tasks/retrieve/evaluation/index.ts')
+    const reports: SetReport[] = []
+    for (const set of sets) {
+      const onProgress = (done: number, total: number) => this.#bar.update(done, total, { what: set.id })
+      reports.push(await evaluateSet(set, rankersOf(set), { seed: flags.seed, onProgress }))
+    }
+    this.#bar.stop()
+    await this.#report(sets, reports, icons)
+  }
+
+  async close(): Promise<void> {
+    this.#bar.stop()
+    for (const close of this.#closers.reverse()) await close()
+  }
+
+  async #encoder(): Promise<RetrievalEncoder> {
+    const { loadEncoder } = await import('../../tasks/retrieve/index.ts')
+    const encoder = await asUserError(() => loadEncoder(this.#flags.model))
+    this.#closers.push(() => encoder.close())
+    return encoder
+  }
+
+  async #collection(folder: string, encoder: RetrievalEncoder): Promise<Collection> {
+    const { Collection } = await import('../../search/index.ts')
+    const collection = await asUserError(() => Collection.open(folder, encoder))
+    this.#closers.push(() => collection.close())
+    return collection
+  }
+
+  async #sets(
+    kinds: IconSetKind[],
+    icons: Icons,
+    collection: Collection | undefined,
+    rasterizer: SvgRasterizer,
+  ): Promise<QuerySet[]> {
+    const { iconDrawer, iconQuerySets, readQueryFile } = await import('../../tasks/retrieve/evaluation/index.ts')
+    const { queries, json } = this.#flags
+    if (queries === undefined) {
+      const sources = { gallery: icons.searched, unseen: icons.unseen, draw: iconDrawer(rasterizer) }
+      return iconQuerySets(kinds, sources, this.#flags)
+    }
+    const { set, unanswerable } = await readQueryFile(queries, await searchable(icons, collection))
+    if (unanswerable.length > 0 && !json)
+      console.error(`left out, since no item is relevant: ${shortList(unanswerable)}`)
+    return [set]
+  }
+
+  /** The one in question first, then what people have today. */
+  async #rankers(
+    sets: readonly QuerySet[],
+    icons: Icons,
+    encoder: RetrievalEncoder | undefined,
+    collection: Collection | undefined,
+    rasterizer: SvgRasterizer,
+  ): Promise<(set: QuerySet) => Ranker[]> {
+    const { collectionRanker, fullTextRanker, substringRanker } = await import(
+      '../../tasks/retrieve/evaluation/index.ts'
+    )
+    const named = this.#flags.queries
+      ? await searchable(icons, collection)
+      : icons.searched.map(({ id, words }) => ({ id, names: [words] }))
+    const words = [substringRanker(named), fullTextRanker(named)]
+    const drawn = await this.#drawnRankers(sets, icons, encoder, collection !== undefined, rasterizer)
+    const own = collection ? [collectionRanker('collection', collection)] : []
+    const withheld = sets.some(asksWithheld)
+    const bare =
+      collection && encoder && withheld
+        ? [collectionRanker('collection', await this.#bareCollection(icons, encoder, rasterizer))]
+        : []
+    return set => [...(asksWithheld(set) ? bare : own), ...drawn.encoder, ...words, ...drawn.baselines]
+  }
+
+  /** What ranks by pictures; nothing is drawn where nothing needs it. */
+  async #drawnRankers(
+    sets: readonly QuerySet[],
+    icons: Icons,
+    encoder: RetrievalEncoder | undefined,
+    hasCollection: boolean,
+    rasterizer: SvgRasterizer,
+  ): Promise<{ encoder: Ranker[]; baselines: Ranker[] }> {
+    const { encoderRanker, gradientRanker, pixelRanker, readGallery } = await import(
+      '../../tasks/retrieve/evaluation/index.ts'
+    )
+    const asksPictures = sets.some(({ queries }) => queries.some(({ image }) => image !== undefined))
+    const alone = hasCollection ? undefined : encoder
+    if ((!alone && !asksPictures) || icons.searched.length === 0) return { encoder: [], baselines: [] }
+    const { thumbnails, vectors } = await readGallery(icons.searched, rasterizer, alone, (done, total) =>
+      this.#bar.update(done, total, { what: alone ? 'drawing and encoding' : 'drawing' }),
+    )
+    const ids = icons.searched.map(({ id }) => id)
+    return {
+      encoder:
+        alone && vectors
+          ? [
+              encoderRanker('encoder', alone, vectors, { names: 0.5, images: 0.5 }),
+              encoderRanker('encoder, pictures alone', alone, vectors, { names: 0, images: 1 }),
+            ]
+          : [],
+      baselines: [pixelRanker(ids, thumbnails), gradientRanker(ids, thumbnails)],
+    }
+  }
+
+  /** A collection of the same icons with names alone, made once for a folder and an encoder. */
+  async #bareCollection(icons: Icons, encoder: RetrievalEncoder, rasterizer: SvgRasterizer): Promise<Collection> {
+    const { Collection } = await import('../../search/index.ts')
+    const folder = join(this.#flags.into, `names-alone-${encoder.id.slice(0, 12)}`)
+    return asUserError(async () => {
+      const bare = await Collection.openOrCreate(folder, encoder)
+      this.#closers.push(() => bare.close())
+      await bare.index(icons.searched.map(bareItem), {
+        total: icons.searched.length,
+        removeMissing: true,
+        rasterizer,
+        onProgress: ({ done, total = done }) => this.#bar.update(done, total, { what: 'indexing names alone' }),
+      })
+      return bare
+    })
+  }
+
+  async #report(sets: readonly QuerySet[], reports: readonly SetReport[], icons: Icons): Promise<void> {
+    const { numbersOf, writeEvaluation } = await import('../../tasks/retrieve/evaluation/index.ts')
+    const { into, json } = this.#flags
+    const svgs = new Map([...icons.searched, ...icons.unseen].map(({ id, svg }) => [id, svg]))
+    await asUserError(() => writeEvaluation(into, sets, reports, id => ({ name: id, svg: svgs.get(id) })))
+    if (json) console.log(JSON.stringify({ sets: numbersOf(reports), into }))
+    else {
+      printReports(reports)
+      console.log(`\nWhat went wrong, in pictures: ${join(into, 'failures.html')}`)
+    }
+  }
+}
+
+/** Whether a set asks by words that are on the items of a whole collection. */
+const asksWithheld = ({ id }: QuerySet): boolean => id === 'aliases' || id.startsWith('emoji-')
+
+const shortList = (texts: readonly string[]): string =>
+  `${texts.slice(0, 10).join(', ')}${texts.length > 10 ? ' …' : ''}`
+
+/** What relevance is judged by: names and aliases of icons, the texts of other items. */
+async function searchable(icons: Icons, collection: Collection | undefined): Promise<NamedItem[]> {
+  if (collection && icons.searched.length === 0) return collectionItems(collection)
+  return icons.searched.map(({ id, words, aliases }) => ({ id, names: [words, ...aliases] }))
 }
 
 function printReports(reports: readonly SetReport[]): void {
@@ -136,64 +303,11 @@ function printKinds(rankers: SetReport['rankers']): void {
   )
 }
 
-async function makeSets(
-  flags: Flags,
-  icons: { searched: IconItem[]; unseen: IconItem[] },
-  draw: Parameters<typeof import('../../tasks/retrieve/evaluation/index.ts').iconQuerySets>[1]['draw'],
-): Promise<QuerySet[]> {
-  const { iconQuerySets, readQueryFile } = await import('../../tasks/retrieve/evaluation/index.ts')
-  if (flags.queries === undefined)
-    return iconQuerySets(await kindsOf(flags.sets), { gallery: icons.searched, unseen: icons.unseen, draw }, flags)
-  const named = icons.searched.map(item => ({ id: item.id, names: namesOf(item) }))
-  const { set, unanswerable } = await readQueryFile(flags.queries, named)
-  if (unanswerable.length > 0 && !flags.json)
-    console.error(
-      `left out, since no item is relevant: ${unanswerable.slice(0, 10).join(', ')}${unanswerable.length > 10 ? ' …' : ''}`,
-    )
-  return [set]
-}
-
 async function evalRetrieve(flags: Flags): Promise<void> {
-  const { SvgRasterizer } = await import('../../data/svg/index.ts')
-  const { evaluateSet, iconDrawer, numbersOf, readGallery, writeEvaluation } = await import(
-    '../../tasks/retrieve/evaluation/index.ts'
-  )
-  const { loadEncoder } = await import('../../tasks/retrieve/index.ts')
-  await kindsOf(flags.sets)
-  const encoder = flags.baselinesOnly ? undefined : await asUserError(() => loadEncoder(flags.model))
-  const icons = await readIcons(flags)
-  const rasterizer = await SvgRasterizer.create()
+  const evaluation = new Evaluation(flags)
   try {
-    const sets = await asUserError(() => makeSets(flags, icons, iconDrawer(rasterizer)))
-    const bar = new ProgressBar('{what} {bar} {value}/{total}', { silent: flags.json })
-    const reports: SetReport[] = []
-    try {
-      const gallery = await readGallery(icons.searched, rasterizer, encoder, (done, total) =>
-        bar.update(done, total, { what: 'drawing and encoding' }),
-      )
-      const names = icons.searched.map(item => ({ id: item.id, names: flags.queries ? namesOf(item) : [item.words] }))
-      const rankers = await rankersFor(names, gallery, encoder)
-      for (const set of sets)
-        reports.push(
-          await evaluateSet(set, rankers, {
-            seed: flags.seed,
-            onProgress: (done, total) => bar.update(done, total, { what: set.id }),
-          }),
-        )
-    } finally {
-      bar.stop()
-    }
-    const shown = new Map<string, ShownItem>(
-      [...icons.searched, ...icons.unseen].map(({ id, svg }) => [id, { name: id, svg }]),
-    )
-    await asUserError(() => writeEvaluation(flags.into, sets, reports, id => shown.get(id)))
-    if (flags.json) console.log(JSON.stringify({ sets: numbersOf(reports), into: flags.into }))
-    else {
-      printReports(reports)
-      console.log(`\nWhat went wrong, in pictures: ${join(flags.into, 'failures.html')}`)
-    }
+    await evaluation.run()
   } finally {
-    await rasterizer.close()
-    await encoder?.close()
+    await evaluation.close()
   }
 }
