@@ -9,6 +9,7 @@ import { addIndex } from './commands/index-collection.ts'
 import { addParity } from './commands/parity.ts'
 import { addPredict } from './commands/predict.ts'
 import { addSearch } from './commands/search.ts'
+import { addServe } from './commands/serve.ts'
 import { addTrain } from './commands/train.ts'
 import { UserError } from './user-error.ts'
 
@@ -35,6 +36,7 @@ export function buildProgram(): Command {
     addIndex,
     addSearch,
     addDescribe,
+    addServe,
   ])
     add(program)
   return program

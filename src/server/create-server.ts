@@ -8,7 +8,7 @@ import {
   serializerCompiler,
   validatorCompiler,
 } from 'fastify-type-provider-zod'
-import type { LoggerOptions } from 'pino'
+import type { DestinationStream, LoggerOptions } from 'pino'
 import { guardKey, guardOrigin, isLoopback } from './access.ts'
 import type { ServerContext } from './context.ts'
 import { defaultLimits, type ServerLimits } from './limits.ts'
@@ -35,7 +35,7 @@ export interface ServerOptions {
   /** Draws SVG queries away from this process; without it they are refused. */
   readonly rasterizer?: Rasterizer
   /** pino's options, or false for no log. Default false. */
-  readonly logger?: LoggerOptions | false
+  readonly logger?: (LoggerOptions & { stream?: DestinationStream }) | false
   /** Folder of the built page. Default: the package's own. */
   readonly pageFolder?: string
 }

@@ -1,5 +1,6 @@
 export { isLoopback } from './access.ts'
 export { createServer, type ServerOptions } from './create-server.ts'
+export { collectionFacets, type FacetOptions } from './facets.ts'
 export { defaultLimits, type ServerLimits } from './limits.ts'
 export type { Rasterizer } from './query-image.ts'
 export { Refusal } from './refusal.ts'
