@@ -12,6 +12,9 @@ export interface Searchable {
   }): Promise<{ readonly results: readonly { readonly id: string }[] }>
 }
 
+/** The deepest that a collection is asked; what stands further down counts as not found. */
+const deepest = 2000
+
 const encodePng = ({ pixels, size }: Picture): Promise<Uint8Array> =>
   sharp(pixels, { raw: { width: size, height: size, channels: 3 } })
     .png({ compressionLevel: 1 })
@@ -32,7 +35,7 @@ export function collectionRanker(
     answers: query => query.text !== undefined || mode !== 'keywords',
     async rank({ text, image, sketch }, k) {
       const asked = image ? { image: await encodePng(image), sketch } : { text, mode }
-      const { results } = await collection.search({ ...asked, top: k })
+      const { results } = await collection.search({ ...asked, top: Math.min(k, deepest) })
       return results.map(({ id }) => id)
     },
   }

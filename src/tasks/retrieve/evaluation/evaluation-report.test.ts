@@ -59,5 +59,7 @@ test('a collection is asked as a user asks it: words as words, pictures as PNG f
   expect(asked[0]).toEqual({ text: 'car', mode: 'hybrid', top: 7 })
   expect(asked[1]).toMatchObject({ sketch: true, top: 7 })
   expect(Buffer.from(asked[1].image!.subarray(1, 4)).toString()).toBe('PNG')
+  await ranker.rank({ id: 'q', text: 'car', relevant: new Set() }, 5000)
+  expect(asked[2].top).toBe(2000)
   expect(collectionRanker('k', collection, 'keywords').answers({ id: 'q', image, relevant: new Set() })).toBe(false)
 })
