@@ -32,7 +32,8 @@ export function useStatus(): Status {
             [collection] = (await fetchCollections()).collections
         }
         if (!stopped) setStatus({ collection, offline: false, locked: false })
-        return collection?.indexing && !collection.indexing.error ? whileIndexing : otherwise
+        const growing = collection?.count === 0 || (collection?.indexing && !collection.indexing.error)
+        return growing ? whileIndexing : otherwise
       } catch (error) {
         const { status: code } = error as ApiError
         if (!stopped) setStatus(before => ({ ...before, offline: code === 0, locked: code === 401 }))
