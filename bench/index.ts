@@ -20,6 +20,9 @@ interface Options {
   readonly steady?: number
   readonly rounds: number
   readonly seconds: number
+  readonly rows: number
+  readonly recall: number
+  readonly collection: string
 }
 
 function pattern(text: string): RegExp {
@@ -105,9 +108,16 @@ async function steadyCases(suite: string, runs: number, { filter, json }: Option
   }
 }
 
+async function searchCases({ json, rows, recall, collection, peers: names }: Options): Promise<void> {
+  if (names.length) installJavaScriptPeers()
+  const { formatSearchReport, searchBench } = await import('./search/index.ts')
+  const report = await searchBench({ rows, recall, collection, peers: names.length > 0 })
+  process.stdout.write(`${json ? JSON.stringify(report, undefined, 2) : formatSearchReport(report)}\n`)
+}
+
 const program = new Command('bench')
   .description('Race Tenet against PyTorch, TensorFlow.js and jax-js on the same numbers in the same run.')
-  .argument('<suite>', Object.keys(suites).join(' or '))
+  .argument('<suite>', [...Object.keys(suites), 'search'].join(', '))
   .option('--json', 'print one JSON document instead of a table')
   .option('--filter <regex>', 'only the cases whose name matches', pattern)
   .option('--peers <names>', 'comma-separated, or none', peerNames, Object.keys(peers))
@@ -115,13 +125,19 @@ const program = new Command('bench')
   .option('--seconds <time>', 'seconds of each turn', positive, 0.4)
   .option('--profile', 'show where Tenet spends its time, by ONNX node, instead of racing')
   .option('--steady <runs>', "run Tenet's side so often and show resident memory on the way", positive)
+  .option('--rows <count>', 'search: synthetic vectors', positive, 95_000)
+  .option('--recall <share>', 'search: recall@10 that all must reach', positive, 0.99)
+  .option('--collection <folder>', "search: also the pictures' vectors of this collection, if it is there", 'icons')
   .addHelpText(
     'after',
     '\nExamples:\n  npm run bench -- core\n  npm run bench -- train --filter vit --peers torch --json',
   )
   .action(async (suite: string, options: Options) => {
+    if (suite === 'search') return searchCases(options)
     if (!(suite in suites))
-      program.error(`no suite is named ${suite}; choose from ${Object.keys(suites).join(', ')}`, { exitCode: 2 })
+      program.error(`no suite is named ${suite}; choose from ${Object.keys(suites).join(', ')}, search`, {
+        exitCode: 2,
+      })
     if (options.steady) return steadyCases(suite, options.steady, options)
     if (options.profile) return profileCases(suite, options)
     const report = await bench(suite, options)

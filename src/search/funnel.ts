@@ -47,14 +47,23 @@ export function funnelSearch(sides: readonly Side[], options: FunnelOptions = {}
   const scores = new Float32Array(rows)
   for (const side of active) side.vectors.addShortScores(combined(side, side.vectors.width), scores)
   if (allowed) for (let row = 0; row < rows; row++) if (!allowed[row]) scores[row] = Number.NEGATIVE_INFINITY
-  const chosen = new Set<number>(selectLargest(scores, rows, shortlist))
-  for (const row of include) if (!allowed || allowed[row]) chosen.add(row)
+  const chosen = selectLargest(scores, rows, shortlist)
   const whole = active.map(side => ({ vectors: side.vectors, query: combined(side, side.vectors.dim) }))
   const ranked: Ranked[] = []
-  for (const row of chosen) {
+  const judge = (row: number) => {
     let score = 0
     for (const { vectors, query } of whole) score += vectors.score(row, query)
     ranked.push({ row, score })
+  }
+  for (const row of chosen) {
+    judge(row)
+    // Marks the row as judged.
+    scores[row] = Number.NEGATIVE_INFINITY
+  }
+  for (const row of include) {
+    if (scores[row] === Number.NEGATIVE_INFINITY) continue
+    judge(row)
+    scores[row] = Number.NEGATIVE_INFINITY
   }
   return ranked.sort((a, b) => b.score - a.score || a.row - b.row)
 }

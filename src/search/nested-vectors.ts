@@ -82,7 +82,10 @@ export class NestedVectors {
   /** query . whole row */
   score(row: number, query: Float32Array): number {
     const whole = this.#whole
-    let [a, b, c, d] = [0, 0, 0, 0]
+    let a = 0
+    let b = 0
+    let c = 0
+    let d = 0
     let at = row * this.dim
     const even = this.dim & ~3
     for (let i = 0; i < even; i += 4, at += 4) {
@@ -104,7 +107,10 @@ function addProducts(matrix: Float32Array, width: number, rows: number, query: F
   }
   const even = width & ~3
   for (let row = 0, at = 0; row < rows; row++) {
-    let [a, b, c, d] = [0, 0, 0, 0]
+    let a = 0
+    let b = 0
+    let c = 0
+    let d = 0
     for (let i = 0; i < even; i += 4, at += 4) {
       a += query[i] * matrix[at]
       b += query[i + 1] * matrix[at + 1]

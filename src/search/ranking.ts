@@ -81,10 +81,7 @@ function meaningOf(entries: Entries, query: Query, keywords: ReadonlyMap<Entry, 
   const side = (name: 'text' | 'image'): Side['queries'] =>
     query.parts.map((part, at) => ({ vector: part[name], weight: weights[at] * partWeights[part.kind][name] }))
   const lifted = nearestTexts(entries, query.parts, weights)
-  const best = [...keywords].sort(([, a], [, b]) => Number(b.named) - Number(a.named) || b.score - a.score)
-  const include = new Set(
-    [...lifted.keys(), ...best.slice(0, query.shortlist).map(([entry]) => entry)].map(({ row }) => row),
-  )
+  const include = [...lifted.keys(), ...keywords.keys()].map(({ row }) => row)
   const sides = [
     { vectors: entries.textVectors, queries: side('text') },
     { vectors: entries.imageVectors, queries: side('image') },
@@ -114,6 +111,7 @@ function nearestTexts(
     const met = new Set<Entry>()
     for (const { row, score } of near) {
       const use = entries.textAt(row)
+      if (lifted.size >= rankingWeights.shortlist) return lifted
       for (const entry of use.users) {
         // Texts come nearest first, so an item's first is its best.
         if (met.has(entry)) continue
@@ -141,7 +139,8 @@ function matchKeywords(entries: Entries, { texts }: Query): Map<Entry, Keywords>
     } else found.set(entry, { score, named, matched: [...matched] })
   }
   for (const text of texts) {
-    for (const { id, score, matched } of entries.keywords.search(text)) add(id, score / texts.length, false, matched)
+    for (const { id, score, matched } of entries.keywords.search(text).slice(0, rankingWeights.shortlist))
+      add(id, score / texts.length, false, matched)
     for (const id of entries.keywords.named(text)) add(id, 0, true, [])
   }
   return found

@@ -63,8 +63,10 @@ export class Store {
   /** Makes empty tables, over any that a creation which was cut short has left. */
   static async create(folder: string, dim: number): Promise<Store> {
     const connection = await connect(folder)
-    const items = await connection.createEmptyTable('items', itemsSchema(dim), { mode: 'overwrite' })
-    const texts = await connection.createEmptyTable('texts', textsSchema(dim), { mode: 'overwrite' })
+    const left = await connection.tableNames()
+    const mode = (name: string) => (left.includes(name) ? 'overwrite' : 'create')
+    const items = await connection.createEmptyTable('items', itemsSchema(dim), { mode: mode('items') })
+    const texts = await connection.createEmptyTable('texts', textsSchema(dim), { mode: mode('texts') })
     return new Store(folder, dim, connection, items, texts, new Map())
   }
 
