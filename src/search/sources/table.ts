@@ -125,7 +125,8 @@ function metadataValue(value: JS | undefined): Metadata[string] {
 }
 
 function imageOf(value: JS | undefined, folder: string): ItemImage | undefined {
-  if (value instanceof Uint8Array) return { bytes: value }
+  // A copy: the bytes belong to a chunk that DuckDB frees.
+  if (value instanceof Uint8Array) return { bytes: new Uint8Array(value) }
   if (typeof value !== 'string' || value === '') return undefined
   return value.trimStart().startsWith('<') ? { svg: value } : { path: resolve(folder, value) }
 }
