@@ -60,14 +60,15 @@ export function sampleItems(copies = 1): SourceItem[] {
   )
 }
 
-/** `field = 'value'` and `field IN ('a', 'b')`, joined by AND. */
+/** `field = 'value'`, `field <> 'value'` and `field IN ('a', 'b')`, joined by AND. */
 function condition(where: string | undefined): (item: SourceItem) => boolean {
   if (where === undefined) return () => true
   const parts = where.split(/\s+AND\s+/i).map(part => {
-    const match = /^"?(\w+)"?\s*(?:=|IN)\s*\(?\s*('(?:[^']|'')*'(?:\s*,\s*'(?:[^']|'')*')*)\s*\)?$/i.exec(part.trim())
+    const match = /^"?(\w+)"?\s*(=|<>|IN)\s*\(?\s*('(?:[^']|'')*'(?:\s*,\s*'(?:[^']|'')*')*)\s*\)?$/i.exec(part.trim())
     if (!match) throw new CollectionError(`where: ${JSON.stringify(part.slice(0, 60))} is not a condition.`)
-    const values = [...match[2].matchAll(/'((?:[^']|'')*)'/g)].map(([, value]) => value.replaceAll("''", "'"))
-    return (item: SourceItem) => values.includes(String(item.metadata[match[1]]))
+    const values = [...match[3].matchAll(/'((?:[^']|'')*)'/g)].map(([, value]) => value.replaceAll("''", "'"))
+    const wanted = match[2] !== '<>'
+    return (item: SourceItem) => values.includes(String(item.metadata[match[1]])) === wanted
   })
   return item => parts.every(part => part(item))
 }

@@ -46,16 +46,24 @@ export class ApiError extends Error {
 }
 
 async function request<T>(path: string, init: RequestInit = {}): Promise<T> {
-  let response: Response
-  try {
-    response = await fetch(path, init)
-  } catch (error) {
+  const unanswered = (error: unknown) => {
     if ((error as Error).name === 'AbortError') throw error
     throw new ApiError(0, 'The server does not answer.')
   }
-  const body = (await response.json().catch(() => ({}))) as T & { error?: string }
-  if (!response.ok) throw new ApiError(response.status, body.error ?? `The server answered with ${response.status}.`)
+  const response = await fetch(path, init).catch(unanswered)
+  const text = await response.text().catch(unanswered)
+  const body = parsed(text) as (T & { error?: string }) | undefined
+  if (!response.ok || body === undefined)
+    throw new ApiError(response.status, body?.error ?? `The server answered with ${response.status} and no reason.`)
   return body
+}
+
+function parsed(json: string): unknown {
+  try {
+    return JSON.parse(json)
+  } catch {
+    return undefined
+  }
 }
 
 const send = <T>(path: string, body: object, signal?: AbortSignal) =>

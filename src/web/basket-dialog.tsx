@@ -14,9 +14,7 @@ export function BasketDialog({ basket, onClose }: { readonly basket: Basket; rea
   const [size, setSize] = useState(256)
   const [state, setState] = useState<string>()
   useEffect(() => {
-    const node = dialog.current
-    node?.showModal()
-    return () => node?.close()
+    if (!dialog.current?.open) dialog.current?.showModal()
   }, [])
 
   const save = async () => {
