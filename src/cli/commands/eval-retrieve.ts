@@ -18,6 +18,7 @@ interface Flags {
   readonly icons?: string
   readonly model?: string
   readonly baselinesOnly: boolean
+  readonly wholeGallery: boolean
   readonly limit: number
   readonly seed: number
   readonly into: string
@@ -38,6 +39,11 @@ export function addEvalRetrieve(evaluate: Command): void {
     )
     .option('--model <file>', 'an encoder written by `tenet train retrieve` (default: the one that comes with Tenet)')
     .option('--baselines-only', 'measure only what an encoder is compared with', false)
+    .option(
+      '--whole-gallery',
+      'look for aliases and emoji words among all icons, not those of held-out concepts',
+      false,
+    )
     .option('--limit <n>', 'most queries of a set', wholeNumber(1), 300)
     .option('--seed <n>', 'decides which queries, and the intervals', wholeNumber(0), 0)
     .option('--into <folder>', 'where the report, the chart and the page of failures go', join('runs', 'eval-retrieve'))
@@ -165,13 +171,19 @@ class Evaluation {
     const { iconDrawer, iconQuerySets, readQueryFile } = await import('../../tasks/retrieve/evaluation/index.ts')
     const { queries, json } = this.#flags
     if (queries === undefined) {
-      const sources = { gallery: icons.searched, unseen: icons.unseen, draw: iconDrawer(rasterizer) }
+      const draw = iconDrawer(rasterizer)
+      const sources = { withheld: this.#withheld(icons), gallery: icons.searched, unseen: icons.unseen, draw }
       return iconQuerySets(kinds, sources, this.#flags)
     }
     const { set, unanswerable } = await readQueryFile(queries, await searchable(icons, collection))
     if (unanswerable.length > 0 && !json)
       console.error(`left out, since no item is relevant: ${shortList(unanswerable)}`)
     return [set]
+  }
+
+  /** What aliases and emoji words are looked for in. */
+  #withheld({ searched }: Icons): readonly IconItem[] {
+    return this.#flags.wholeGallery ? searched : searched.filter(({ split }) => split === 'test')
   }
 
   /** The one in question first, then what people have today. */
@@ -185,38 +197,39 @@ class Evaluation {
     const { collectionRanker, fullTextRanker, substringRanker } = await import(
       '../../tasks/retrieve/evaluation/index.ts'
     )
-    const named = this.#flags.queries
-      ? await searchable(icons, collection)
-      : icons.searched.map(({ id, words }) => ({ id, names: [words] }))
-    const words = [substringRanker(named), fullTextRanker(named)]
-    const drawn = await this.#drawnRankers(sets, icons, encoder, collection !== undefined, rasterizer)
-    const own = collection ? [collectionRanker('collection', collection)] : []
-    const withheld = sets.some(asksWithheld)
+    const bareNames = (items: readonly IconItem[]) => items.map(({ id, words }) => ({ id, names: [words] }))
+    const wordRankers = (items: readonly NamedItem[]) => [substringRanker(items), fullTextRanker(items)]
+    const words = wordRankers(this.#flags.queries ? await searchable(icons, collection) : bareNames(icons.searched))
+    const alone = collection ? undefined : encoder
+    const drawn = await this.#drawnRankers(sets, icons.searched, alone, rasterizer)
+    const own = collection ? [collectionRanker('collection', collection)] : drawn.encoder
+    const usual = [...own, ...words, ...drawn.baselines]
+    if (!sets.some(asksWithheld)) return () => usual
+    const items = this.#withheld(icons)
     const bare =
-      collection && encoder && withheld
-        ? [collectionRanker('collection', await this.#bareCollection(icons, encoder, rasterizer))]
-        : []
-    return set => [...(asksWithheld(set) ? bare : own), ...drawn.encoder, ...words, ...drawn.baselines]
+      collection && encoder
+        ? [collectionRanker('collection', await this.#bareCollection(items, encoder, rasterizer))]
+        : (await this.#drawnRankers(sets, items, alone, rasterizer)).encoder
+    const withheld = [...bare, ...wordRankers(bareNames(items))]
+    return set => (asksWithheld(set) ? withheld : usual)
   }
 
   /** What ranks by pictures; nothing is drawn where nothing needs it. */
   async #drawnRankers(
     sets: readonly QuerySet[],
-    icons: Icons,
-    encoder: RetrievalEncoder | undefined,
-    hasCollection: boolean,
+    items: readonly IconItem[],
+    alone: RetrievalEncoder | undefined,
     rasterizer: SvgRasterizer,
   ): Promise<{ encoder: Ranker[]; baselines: Ranker[] }> {
     const { encoderRanker, gradientRanker, pixelRanker, readGallery } = await import(
       '../../tasks/retrieve/evaluation/index.ts'
     )
     const asksPictures = sets.some(({ queries }) => queries.some(({ image }) => image !== undefined))
-    const alone = hasCollection ? undefined : encoder
-    if ((!alone && !asksPictures) || icons.searched.length === 0) return { encoder: [], baselines: [] }
-    const { thumbnails, vectors } = await readGallery(icons.searched, rasterizer, alone, (done, total) =>
+    if ((!alone && !asksPictures) || items.length === 0) return { encoder: [], baselines: [] }
+    const { thumbnails, vectors } = await readGallery(items, rasterizer, alone, (done, total) =>
       this.#bar.update(done, total, { what: alone ? 'drawing and encoding' : 'drawing' }),
     )
-    const ids = icons.searched.map(({ id }) => id)
+    const ids = items.map(({ id }) => id)
     return {
       encoder:
         alone && vectors
@@ -230,14 +243,18 @@ class Evaluation {
   }
 
   /** A collection of the same icons with names alone, made once for a folder and an encoder. */
-  async #bareCollection(icons: Icons, encoder: RetrievalEncoder, rasterizer: SvgRasterizer): Promise<Collection> {
+  async #bareCollection(
+    items: readonly IconItem[],
+    encoder: RetrievalEncoder,
+    rasterizer: SvgRasterizer,
+  ): Promise<Collection> {
     const { Collection } = await import('../../search/index.ts')
     const folder = join(this.#flags.into, `names-alone-${encoder.id.slice(0, 12)}`)
     return asUserError(async () => {
       const bare = await Collection.openOrCreate(folder, encoder)
       this.#closers.push(() => bare.close())
-      await bare.index(icons.searched.map(bareItem), {
-        total: icons.searched.length,
+      await bare.index(items.map(bareItem), {
+        total: items.length,
         removeMissing: true,
         rasterizer,
         onProgress: ({ done, total = done }) => this.#bar.update(done, total, { what: 'indexing names alone' }),

@@ -16,7 +16,9 @@ export type IconSetKind = (typeof iconSetKinds)[number]
 
 /** What the query sets are made of. */
 export interface IconSetSources {
-  /** Everything that can be found. */
+  /** What can be found by aliases and emoji words: names alone may be known of it. */
+  readonly withheld: readonly IconItem[]
+  /** What can be found otherwise. */
   readonly gallery: readonly IconItem[]
   /** Icons of sets that nothing was trained on; they are asked with. */
   readonly unseen: readonly IconItem[]
@@ -26,13 +28,13 @@ export interface IconSetSources {
 /** Makes the query sets of some kinds; those that have no query, because the gallery lacks what they need, are left out. */
 export async function iconQuerySets(
   kinds: readonly IconSetKind[],
-  { gallery, unseen, draw }: IconSetSources,
+  { withheld, gallery, unseen, draw }: IconSetSources,
   options: SetOptions = {},
 ): Promise<QuerySet[]> {
   const sets: QuerySet[] = []
   if (kinds.includes('names')) sets.push(nameQueries(gallery, options))
-  if (kinds.includes('aliases')) sets.push(aliasQueries(gallery, options))
-  if (kinds.includes('emoji')) sets.push(...emojiQueries(gallery, emojiKeywords(), options))
+  if (kinds.includes('aliases')) sets.push(aliasQueries(withheld, options))
+  if (kinds.includes('emoji')) sets.push(...emojiQueries(withheld, emojiKeywords(), options))
   if (kinds.includes('concepts')) {
     const tests = gallery.filter(({ split }) => split === 'test')
     const title = 'the same concept in other sets, held-out concepts'

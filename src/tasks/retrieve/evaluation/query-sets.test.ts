@@ -56,6 +56,7 @@ test('emoji words are asked for by language, English ones only where they are no
   const emoji = [
     item('e:red-car', 'red-car', 'test', { emoji: '1f697' }),
     item('f:red-car', 'red-car', 'test', { emoji: '1f697' }),
+    item('g:auto', 'red-car', 'test'),
     item('e:bus', 'bus', 'train', { emoji: '1f68c' }),
   ]
   const word = (hexcode: string, language: string, label: string, tags: string[]): EmojiKeywords => ({
@@ -72,9 +73,10 @@ test('emoji words are asked for by language, English ones only where they are no
   ]
   const [english, german] = emojiQueries(emoji, keywords, {}, ['en', 'de'])
   expect(english.queries.map(({ text }) => text)).toEqual(['automobile', 'vehicle'])
-  expect([...english.queries[1].relevant]).toEqual(['e:red-car', 'f:red-car'])
+  expect([...english.queries[1].relevant]).toEqual(['e:red-car', 'f:red-car', 'g:auto'])
   expect([...(english.queries[1].ignored ?? [])]).toEqual(['e:bus'])
   expect(german.queries.map(({ text }) => text)).toEqual(['auto', 'fahrzeug'])
+  expect([...german.queries[0].relevant]).toEqual(['e:red-car', 'f:red-car', 'g:auto'])
   expect(german.title).toContain('German')
 })
 

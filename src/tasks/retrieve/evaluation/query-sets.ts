@@ -73,11 +73,12 @@ export function nameQueries(gallery: readonly IconItem[], options: SetOptions = 
 /**
  * Held-out aliases: words which an icon's project gives to an icon of a test concept and of which none occurs in its name.
  *
- * Right are the icons of test concepts that bear the words or share the concept. Icons of training concepts that bear them
- * or have them in their name count neither way: pairs of them with these words were trained on. What is searched must
- * hold names alone.
+ * Right are the icons of test concepts that bear the words or share the concept, as long as their names hold none of the
+ * words. What counts neither way: icons whose name does hold them, and icons of training concepts that bear them, because
+ * pairs of those with these words were trained on. What is searched must hold names alone.
  *
- * @param gallery everything that can be found
+ * @param gallery everything that can be found. Projects label few of the icons that a word fits, so among all icons many a
+ *   good answer counts as wrong; among those of test concepts alone, fewer do
  */
 export function aliasQueries(gallery: readonly IconItem[], options: SetOptions = {}): QuerySet {
   const tests = gallery.filter(item => isTest(item) && item.emoji === undefined)
@@ -88,24 +89,30 @@ export function aliasQueries(gallery: readonly IconItem[], options: SetOptions =
         .map(text => [text, item.concept] as const),
     ),
   )
-  const byConcept = grouped(gallery.filter(isTest).map(item => [item.concept, item.id] as const))
-  const picked = chosen([...sources], options)
+  const byConcept = grouped(gallery.filter(isTest).map(item => [item.concept, item] as const))
   const labelled = grouped(gallery.flatMap(item => labelsOf(item).map(text => [text, item] as const)))
   const named = nameIndex(gallery)
-  const queries = picked.map(([text, concepts]): RetrievalQuery => {
-    const bearers = labelled.get(text) ?? []
-    const relevant = [...bearers.filter(isTest).map(({ id }) => id), ...concepts.flatMap(c => byConcept.get(c) ?? [])]
-    const ignored = [...bearers, ...named(text)].filter(item => !isTest(item)).map(({ id }) => id)
-    return { id: text, text, language: 'en', relevant: new Set(relevant), ignored: new Set(ignored) }
+  const queries = chosen([...sources], options).map(([text, concepts]): RetrievalQuery => {
+    const meant = [...(labelled.get(text) ?? []), ...concepts.flatMap(concept => byConcept.get(concept) ?? [])]
+    const right = (item: IconItem) => isTest(item) && !sharesWord(text, item)
+    const ignored = [...meant, ...named(text)].filter(item => !right(item))
+    return {
+      id: text,
+      text,
+      language: 'en',
+      relevant: new Set(meant.filter(right).map(({ id }) => id)),
+      ignored: new Set(ignored.map(({ id }) => id)),
+    }
   })
-  return { id: 'aliases', title: 'held-out aliases whose words are not in the name', queries }
+  return { id: 'aliases', title: `held-out aliases whose words are not in the name, ${among(gallery)}`, queries }
 }
 
 /**
- * Held-out words of emoji: labels and tags that emojibase gives, in several languages, to emoji of test concepts. English
- * words that occur in the emoji's name are left out.
+ * Held-out words of emoji: labels and tags that emojibase gives, in several languages, to emoji of test concepts. Right are
+ * the emoji that bear them and the other icons of their concepts. English words have to be missing from the name, as with
+ * `aliasQueries`.
  *
- * @param gallery everything that can be found; only its emoji are asked for
+ * @param gallery everything that can be found
  * @param keywords of every language
  * @param languages codes of emojibase; default English and five others
  */
@@ -116,26 +123,40 @@ export function emojiQueries(
   languages: readonly string[] = ['en', 'es', 'fr', 'de', 'ja', 'zh'],
 ): QuerySet[] {
   const byHexcode = grouped(gallery.flatMap(item => (item.emoji === undefined ? [] : [[item.emoji, item] as const])))
+  const byConcept = grouped(gallery.map(item => [item.concept, item] as const))
   return languages.map(language => {
     const bearers = grouped(
       keywords
         .filter(entry => entry.language === language)
         .flatMap(({ hexcode, label, tags }) =>
-          [...new Set([label, ...tags])].flatMap(text =>
-            (byHexcode.get(hexcode) ?? []).map(item => [text.toLowerCase(), item] as const),
+          [...new Set([label, ...tags].map(text => text.toLowerCase()))].flatMap(text =>
+            (byHexcode.get(hexcode) ?? []).map(item => [text, item] as const),
           ),
         ),
     )
-    const hidden = (text: string, item: IconItem) => isTest(item) && (language !== 'en' || !sharesWord(text, item))
-    const askable = [...bearers].filter(([text, items]) => items.some(item => hidden(text, item)))
+    const right = (text: string, item: IconItem) => isTest(item) && (language !== 'en' || !sharesWord(text, item))
+    const askable = [...bearers].filter(([text, items]) => items.some(item => right(text, item)))
     const queries = chosen(askable, options).map(([text, items]): RetrievalQuery => {
-      const trained = items.filter(item => !isTest(item)).map(({ id }) => id)
-      const relevant = items.filter(isTest).map(({ id }) => id)
-      return { id: text, text, language, kind: language, relevant: new Set(relevant), ignored: new Set(trained) }
+      const concepts = new Set(items.map(({ concept }) => concept))
+      const meant = [...items, ...[...concepts].flatMap(concept => byConcept.get(concept) ?? [])]
+      return {
+        id: text,
+        text,
+        language,
+        kind: language,
+        relevant: new Set(meant.filter(item => right(text, item)).map(({ id }) => id)),
+        ignored: new Set(meant.filter(item => !right(text, item)).map(({ id }) => id)),
+      }
     })
-    return { id: `emoji-${language}`, title: `held-out emoji words, ${languageName(language)}`, queries }
+    return {
+      id: `emoji-${language}`,
+      title: `held-out emoji words, ${languageName(language)}, ${among(gallery)}`,
+      queries,
+    }
   })
 }
+
+const among = (gallery: readonly IconItem[]): string => `among ${gallery.length.toLocaleString('en')} icons`
 
 const languageName = (code: string): string => new Intl.DisplayNames('en', { type: 'language' }).of(code) ?? code
 
