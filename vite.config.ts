@@ -12,7 +12,7 @@ export default defineConfig({
   // For work on the page: `npx vite` beside a running `tenet serve`.
   server: {
     proxy: Object.fromEntries(
-      ['/search', '/describe', '/items', '/collections', '/health', '/session'].map(path => [
+      ['/search', '/describe', '/pictures', '/items', '/collections', '/health', '/session'].map(path => [
         path,
         'http://127.0.0.1:4242',
       ]),

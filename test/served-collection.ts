@@ -76,17 +76,17 @@ function condition(where: string | undefined): (item: SourceItem) => boolean {
 /** A collection in memory that matches words by substring and pictures by their mean darkness: slow to nobody, wrong to all. */
 export class SampleCollection implements Searchable {
   readonly name = 'sample'
-  readonly items: readonly SourceItem[]
+  readonly sample: readonly SourceItem[]
   readonly #byId: ReadonlyMap<string, SourceItem>
   /** Called before each search, for tests that need one to take long or to fail. */
   before: (request: SearchRequest) => Promise<void> = async () => {}
 
   constructor(items = sampleItems()) {
-    this.items = items
+    this.sample = items
     this.#byId = new Map(items.map(item => [item.id, item]))
   }
   get count() {
-    return this.items.length
+    return this.sample.length
   }
   async search(request: SearchRequest): Promise<SearchResult> {
     await this.before(request)
@@ -102,7 +102,7 @@ export class SampleCollection implements Searchable {
       .filter(Boolean)
     const dark = image && (await darkness(image))
     const hits: Hit[] = []
-    for (const item of this.items.filter(condition(where))) {
+    for (const item of this.sample.filter(condition(where))) {
       const matched = item.texts.filter(each => words.some(word => each.includes(word)))
       if (words.length > 0 && matched.length === 0) continue
       if (liked.length > 0 && (!liked.includes(item.metadata.concept) || [like].flat().includes(item.id))) continue
@@ -129,6 +129,9 @@ export class SampleCollection implements Searchable {
   }
   async item(id: string) {
     return this.#byId.get(id)
+  }
+  async items(ids: readonly string[]) {
+    return ids.flatMap(id => this.#byId.get(id) ?? [])
   }
   async close() {}
 }

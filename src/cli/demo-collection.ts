@@ -40,6 +40,7 @@ class OpeningCollection implements Searchable {
   search: Searchable['search'] = async request => (await this.opened).search(request)
   describe: Searchable['describe'] = async (image, top) => (await this.opened).describe(image, top)
   item: Searchable['item'] = async id => (await this.opened).item(id)
+  items: Searchable['items'] = async ids => (await this.opened).items(ids)
   close: Searchable['close'] = async () => (await this.opened.catch(() => undefined))?.close()
 }
 

@@ -256,8 +256,13 @@ export class Collection {
   }
 
   /** An item as it was indexed, its picture included. */
-  item(id: string): Promise<SourceItem | undefined> {
-    return this.#entries.get(id) ? this.#store.item(id) : Promise.resolve(undefined)
+  async item(id: string): Promise<SourceItem | undefined> {
+    return (await this.items([id]))[0]
+  }
+
+  /** Several items at the price of little more than one; ids that are not in the collection are passed over. */
+  items(ids: readonly string[]): Promise<SourceItem[]> {
+    return this.#store.items(ids.filter(id => this.#entries.get(id)))
   }
 
   /** The values of metadata keys with the items that have them, most frequent first. */

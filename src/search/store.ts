@@ -158,26 +158,27 @@ export class Store {
     }
   }
 
-  async item(id: string): Promise<SourceItem | undefined> {
+  /** The items of these ids that there are, in no particular order. */
+  async items(ids: readonly string[]): Promise<SourceItem[]> {
+    if (ids.length === 0) return []
     const columns = ['id', 'name', 'texts', 'metadata', 'fingerprint', 'image_kind', 'image']
     const query = this.#items
       .query()
-      .where(`id = ${quoted(id)}`)
+      .where(ids.length === 1 ? `id = ${quoted(ids[0])}` : `id IN (${ids.map(quoted).join(', ')})`)
       .select(columns)
-      .limit(1)
+      .limit(ids.length)
     const table = await query.toArrow().catch(error => {
       throw damaged(this.#folder, error)
     })
-    if (table.numRows === 0) return undefined
-    const value = <T>(name: string) => table.getChild(name)!.get(0) as T
-    return {
-      id,
-      name: value<string>('name'),
-      texts: [...(value<Iterable<string> | null>('texts') ?? [])],
-      image: readImage(value<string | null>('image_kind'), value<Uint8Array | null>('image')),
-      metadata: JSON.parse(value<string>('metadata')) as Metadata,
-      fingerprint: value<string>('fingerprint'),
-    }
+    const value = <T>(name: string, row: number) => table.getChild(name)!.get(row) as T
+    return Array.from({ length: table.numRows }, (_, row) => ({
+      id: value<string>('id', row),
+      name: value<string>('name', row),
+      texts: [...(value<Iterable<string> | null>('texts', row) ?? [])],
+      image: readImage(value<string | null>('image_kind', row), value<Uint8Array | null>('image', row)),
+      metadata: JSON.parse(value<string>('metadata', row)) as Metadata,
+      fingerprint: value<string>('fingerprint', row),
+    }))
   }
 
   count(): Promise<number> {

@@ -18,6 +18,8 @@ export interface ServerLimits {
   top: number
   /** Farthest result that paging reaches. */
   offset: number
+  /** Most pictures of one answer. */
+  pictures: number
   /** Searches that run at the same time. */
   concurrent: number
   /** Searches that wait for their turn; one more is refused with 429. */
@@ -36,6 +38,7 @@ export const defaultLimits: ServerLimits = {
   whereLength: 2_000,
   top: 1_000,
   offset: 100_000,
+  pictures: 256,
   concurrent: 4,
   waiting: 2_000,
   searchesPerMinute: 0,

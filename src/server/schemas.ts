@@ -37,6 +37,10 @@ export const itemSchema = z.object({
   image: z.string().optional().describe('address of its picture on this server'),
 })
 
+export const picturesResponse = z.object({
+  pictures: z.record(z.string(), z.string()).describe('SVG documents by id; other pictures have an address each'),
+})
+
 export const searchResponse = z.object({
   results: z.array(hit),
   total: z.number().describe('items that the query and its conditions leave'),
@@ -111,10 +115,11 @@ export function requestSchemas(limits: ServerLimits) {
     mode: z.enum(['hybrid', 'meaning', 'keywords']).default('hybrid'),
   })
   const describe = z.strictObject({ collection: collectionName, image, top: whole(1, 200).default(20) })
+  const pictures = z.strictObject({ collection: collectionName, ids: z.array(id).min(1).max(limits.pictures) })
   const itemParameters = z.object({ id })
   const itemQuery = z.object({ collection: collectionName })
   const imageQuery = z.object({ collection: collectionName, size: whole(16, 1024).default(256) })
-  return { search, describe, itemParameters, itemQuery, imageQuery }
+  return { search, describe, pictures, itemParameters, itemQuery, imageQuery }
 }
 
 export type RequestSchemas = ReturnType<typeof requestSchemas>

@@ -3,7 +3,7 @@ import type { Collection, Hit, Metadata, SearchRequest, SearchResult, SourceItem
 export type { Hit, Metadata, SearchRequest, SearchResult, SourceItem }
 
 /** What the server asks of a collection; tests serve a small one in memory. */
-export type Searchable = Pick<Collection, 'name' | 'count' | 'search' | 'describe' | 'item' | 'close'>
+export type Searchable = Pick<Collection, 'name' | 'count' | 'search' | 'describe' | 'item' | 'items' | 'close'>
 
 /** How far a collection's indexing is. */
 export interface IndexingProgress {

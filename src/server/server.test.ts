@@ -160,6 +160,13 @@ describe('items', () => {
     })
     expect(again.statusCode).toBe(304)
   })
+  it('give their pictures many at a time', async () => {
+    const { pictures } = (await post('/pictures', { ids: ['line:cog', 'thin:bell', 'no:where'] })).json()
+    expect(Object.keys(pictures)).toEqual(['line:cog', 'thin:bell'])
+    expect(pictures['line:cog']).toBe((await app.inject('/items/line:cog/image')).body)
+    expect((await post('/pictures', { ids: [] })).statusCode).toBe(400)
+    expect((await post('/pictures', { ids: Array(257).fill('line:cog') })).statusCode).toBe(400)
+  })
   it('show nothing of a hostile picture but its shapes', async () => {
     const svg =
       '<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)" viewBox="0 0 9 9"><script>alert(2)</script>' +
@@ -218,6 +225,7 @@ describe('status', () => {
       '/items/{id}',
       '/items/{id}/image',
       '/metrics',
+      '/pictures',
       '/search',
       '/session',
     ])

@@ -79,6 +79,8 @@ export const describe = (image: string, top: number, signal?: AbortSignal) =>
   send<Words>('/describe', { image, top }, signal)
 export const fetchItem = (id: string, signal?: AbortSignal) =>
   request<Item>(`/items/${encodeURIComponent(id)}`, { signal })
+export const fetchPictures = (ids: readonly string[]) =>
+  send<{ pictures: Record<string, string> }>('/pictures', { ids })
 export const fetchCollections = () => request<{ collections: CollectionInfo[] }>('/collections')
 export const fetchHealth = () => request<{ collections?: CollectionStatus[] }>('/health')
 export const openSession = (key: string) => send<{ ok: true }>('/session', { key })

@@ -114,7 +114,7 @@ describe.skipIf(!hasChromium)('the page', () => {
   })
   it('keeps few cells however many results there are, and reaches the last', async () => {
     await box().fill('e')
-    await expectResults(collection.items.filter(item => item.texts.some(text => text.includes('e'))).length)
+    await expectResults(collection.sample.filter(item => item.texts.some(text => text.includes('e'))).length)
     expect(await cells().count()).toBeLessThan(250)
     await cells().first().focus()
     const last = page.locator('.grid li').last()
@@ -144,7 +144,7 @@ describe.skipIf(!hasChromium)('the page', () => {
     expect(await page.getByRole('button', { name: 'Undo stroke' }).isDisabled()).toBe(true)
   })
   it('searches by a dropped picture and tells its words; a word leads on', async () => {
-    const { svg } = collection.items[0].image as { svg: string }
+    const { svg } = collection.sample[0].image as { svg: string }
     await drop('cog.svg', 'image/svg+xml', Buffer.from(svg.replaceAll('currentColor', 'black')).toString('base64'))
     await expectResults(1600)
     await page.getByRole('button', { name: 'moon', exact: true }).click()

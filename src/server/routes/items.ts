@@ -3,7 +3,8 @@ import { z } from 'zod'
 import { collectionNamed, type ServerContext } from '../context.ts'
 import { itemPicture } from '../item-picture.ts'
 import { Refusal } from '../refusal.ts'
-import { errorSchema, itemSchema } from '../schemas.ts'
+import { sanitiseSvg } from '../sanitise-svg.ts'
+import { errorSchema, itemSchema, picturesResponse } from '../schemas.ts'
 import type { SourceItem } from '../searchable.ts'
 
 /** An SVG that is opened by itself is a document: it may paint, and nothing else. */
@@ -38,6 +39,24 @@ export function itemRoutes(context: ServerContext): FastifyPluginAsyncZod {
         const { name, texts, metadata, image } = await find(id, collection)
         const suffix = collection === undefined ? '' : `?collection=${encodeURIComponent(collection)}`
         return { id, name, texts, metadata, ...(image && { image: `/items/${encodeURIComponent(id)}/image${suffix}` }) }
+      },
+    )
+    app.post(
+      '/pictures',
+      {
+        schema: {
+          summary: 'The pictures of many items at once, as far as they are SVG',
+          body: schemas.pictures,
+          response: { 200: picturesResponse, '4xx': errorSchema },
+        },
+      },
+      async ({ body: { collection, ids } }) => {
+        const pictures: Record<string, string> = Object.create(null)
+        for (const { id, image } of await collectionNamed(context, collection).collection.items(ids)) {
+          const svg = image && 'svg' in image ? sanitiseSvg(image.svg) : undefined
+          if (svg !== undefined) pictures[id] = svg
+        }
+        return { pictures: { ...pictures } }
       },
     )
     app.get(
