@@ -9,7 +9,17 @@ interface LandingProps {
 }
 
 /** Each says something that a search by file names would miss. */
-const examples = ['settings', 'something sweet', 'go back', 'Herz', 'noite', 'save money', 'loud', 'погода', 'fast food']
+const examples = [
+  'settings',
+  'something sweet',
+  'go back',
+  'Herz',
+  'noite',
+  'save money',
+  'loud',
+  'погода',
+  'fast food',
+]
 
 /** What the page can do, before anything is looked for. */
 export function Landing({ count, onText, onDraw, onPick }: LandingProps) {
