@@ -79,7 +79,7 @@ export function BasketDialog({ basket, onClose }: { readonly basket: Basket; rea
             <button type="button" className="primary" disabled={!svg && !png} onClick={save}>
               <Download size={17} aria-hidden="true" /> Export zip
             </button>
-            <CopyButton label="names" text={() => items.map(({ id }) => id).join('\n')} />
+            <CopyButton label="names" content={() => items.map(({ id }) => id).join('\n')} />
             <button type="button" className="link" onClick={basket.clear}>
               Empty it
             </button>

@@ -3,18 +3,21 @@ import { useEffect, useRef, useState } from 'react'
 
 interface CopyButtonProps {
   readonly label: string
-  readonly text: () => string | Promise<string>
+  /** A text, or a PNG file. */
+  readonly content: () => string | Promise<Blob>
   readonly compact?: boolean
 }
 
-/** Copies a text; says so where it stands, and to screen readers. */
-export function CopyButton({ label, text, compact = false }: CopyButtonProps) {
+/** Copies a text or a picture; says so where it stands, and to screen readers. */
+export function CopyButton({ label, content, compact = false }: CopyButtonProps) {
   const [state, setState] = useState<'idle' | 'done' | 'failed'>('idle')
   const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined)
   useEffect(() => () => clearTimeout(timer.current), [])
   const copy = async () => {
     try {
-      await navigator.clipboard.writeText(await text())
+      const what = content()
+      if (typeof what === 'string') await navigator.clipboard.writeText(what)
+      else await navigator.clipboard.write([new ClipboardItem({ 'image/png': what })])
       setState('done')
     } catch {
       setState('failed')

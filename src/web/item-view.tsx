@@ -176,12 +176,15 @@ function Take({ item, svg, basket }: { readonly item: Item; readonly svg?: strin
         <ShoppingBasket size={17} aria-hidden="true" /> {inBasket ? 'In the basket' : 'Add to basket'}
       </button>
       <div className="actions">
-        {chosen && <CopyButton label="SVG" text={() => chosen} />}
-        {chosen && <CopyButton label="Data URL" text={() => svgDataUrl(chosen)} />}
-        <CopyButton label="Name" text={() => id} />
+        {chosen && <CopyButton label="SVG" content={() => chosen} />}
+        {svg && <CopyButton label="PNG" content={() => pngOf(svg, look)} />}
+        {chosen && <CopyButton label="Data URL" content={() => svgDataUrl(chosen)} />}
+        <CopyButton label="Name" content={() => id} />
         {cssClasses(id).map(({ label, code }) => (
-          <CopyButton key={label} label={label} text={() => code} />
+          <CopyButton key={label} label={label} content={() => code} />
         ))}
+      </div>
+      <div className="actions two">
         {chosen && (
           <button
             type="button"
@@ -189,12 +192,12 @@ function Take({ item, svg, basket }: { readonly item: Item; readonly svg?: strin
             onClick={() => saveFile(new Blob([chosen], { type: 'image/svg+xml' }), `${fileName(id)}.svg`)}
             aria-label="Download SVG"
           >
-            <Download size={15} aria-hidden="true" /> <span>SVG</span>
+            <Download size={15} aria-hidden="true" /> <span>Save SVG</span>
           </button>
         )}
         {svg && (
           <button type="button" className="action" onClick={savePng} aria-label="Download PNG">
-            <Download size={15} aria-hidden="true" /> <span>PNG</span>
+            <Download size={15} aria-hidden="true" /> <span>Save PNG</span>
           </button>
         )}
       </div>
@@ -229,7 +232,7 @@ function Code({ name, svg }: { readonly name: string; readonly svg: string }) {
             {label}
           </button>
         ))}
-        <CopyButton label={`${all[at].label} snippet`} text={() => all[at].code} compact />
+        <CopyButton label={`${all[at].label} snippet`} content={() => all[at].code} compact />
       </div>
       <pre role="tabpanel" aria-label={`${all[at].label} snippet`}>
         <code>{all[at].code}</code>

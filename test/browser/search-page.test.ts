@@ -220,6 +220,9 @@ describe.skipIf(!hasChromium)('the page', () => {
     )
     await page.getByRole('tab', { name: 'Vue' }).click()
     expect(await copied('Vue snippet')).toMatch(/^<template>/)
+    await page.getByRole('button', { name: 'Copy PNG', exact: true }).click()
+    const kinds = () => page.evaluate(async () => (await navigator.clipboard.read()).flatMap(({ types }) => types))
+    await expect.poll(kinds).toEqual(['image/png'])
     const [download] = await Promise.all([
       page.waitForEvent('download'),
       page.getByRole('button', { name: 'Download PNG' }).click(),
