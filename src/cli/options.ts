@@ -32,6 +32,13 @@ export function jsonObject(text: string): Record<string, unknown> {
   throw new InvalidArgumentError('expected a JSON object, such as {"dim":128}.')
 }
 
+/** Names with commas between; empty ones are left out. */
+export const commaList = (text: string): string[] =>
+  text
+    .split(',')
+    .map(name => name.trim())
+    .filter(name => name !== '')
+
 /** Runs what can fail because of the user's data: any error it throws becomes one line. */
 export async function asUserError<T>(work: () => Promise<T>): Promise<T> {
   try {

@@ -1,5 +1,8 @@
 import { Variable } from '../core/index.ts'
 
+/** A decay that suits a run of so many steps: it looks back over a tenth of them at most. @param most for long runs */
+export const averagingDecay = (steps: number, most: number): number => Math.min(most, 1 - 10 / Math.max(steps, 20))
+
 /** Exponential moving averages of parameters: average = decay average + (1-decay) parameter, after each step. */
 export class ExponentialMovingAverage {
   readonly decay: number

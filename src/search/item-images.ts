@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import pMap from 'p-map'
 import { decodeImage, ImageError, type ImageLimits } from '../data/decode.ts'
-import { SvgRasterizer } from '../data/svg/index.ts'
+import { looksLikeSvg, SvgRasterizer } from '../data/svg/index.ts'
 import { CollectionError } from './collection-error.ts'
 import type { ItemImage } from './source-item.ts'
 
@@ -12,15 +12,6 @@ const limits: ImageLimits = { maxBytes: 32 * 2 ** 20, maxPixels: 50e6 }
 export interface Pixels {
   readonly pixels: Uint8Array
   readonly failed: ReadonlyMap<number, string>
-}
-
-/** Whether a file's bytes begin like an SVG document. */
-export function looksLikeSvg(bytes: Uint8Array): boolean {
-  const head = new TextDecoder()
-    .decode(bytes.subarray(0, 1024))
-    .replace(/^\uFEFF/, '')
-    .trimStart()
-  return /^<(\?xml|!doctype|!--|svg)/i.test(head)
 }
 
 /** Starts an SVG rasterizer when the first SVG comes, or uses the one it was given. */

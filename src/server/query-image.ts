@@ -1,5 +1,6 @@
 import type { Sharp } from 'sharp'
 import { ImageError, readImageHeader } from '../data/decode.ts'
+import { looksLikeSvg } from '../data/svg/index.ts'
 import type { ServerLimits } from './limits.ts'
 import { Refusal } from './refusal.ts'
 
@@ -20,14 +21,6 @@ export function decodeBase64(text: string): Uint8Array {
   if (body === '' || !/^[A-Za-z0-9+/_-]+={0,2}\s*$/.test(body))
     throw new Refusal(400, 'image: expected the bytes of a picture file in base64.')
   return Buffer.from(body, 'base64')
-}
-
-export function looksLikeSvg(bytes: Uint8Array): boolean {
-  const head = new TextDecoder()
-    .decode(bytes.subarray(0, 4096))
-    .replace(/^\uFEFF/, '')
-    .trimStart()
-  return /^<(?:\?xml|!doctype\s+svg|!--|svg[\s>])/i.test(head) && /<svg[\s>]/i.test(new TextDecoder().decode(bytes))
 }
 
 /**

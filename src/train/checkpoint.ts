@@ -35,6 +35,11 @@ export async function readCheckpoint(path: string): Promise<Checkpoint> {
       code === 'ENOENT' ? `there is no checkpoint at ${path}` : `cannot read ${path}: ${(error as Error).message}`,
     )
   }
+  return parseCheckpoint(bytes, path)
+}
+
+/** A checkpoint from its file's bytes. @throws one line when they are damaged or not one of Tenet's */
+export function parseCheckpoint(bytes: Uint8Array, path: string): Checkpoint {
   const { tensors, metadata } = readSafetensors(bytes, path)
   if (metadata.tenet === undefined)
     throw new Error(`${path}: a safetensors file, but not a checkpoint written by Tenet`)

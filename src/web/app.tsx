@@ -10,7 +10,7 @@ import { type PageState, usePageState } from './location.ts'
 import { QueryPanel } from './query-panel.tsx'
 import { pictureOf } from './query-picture.ts'
 import { SearchBar } from './search-bar.tsx'
-import { applyTheme, isDark } from './theme.ts'
+import { chooseTheme, isDark } from './theme.ts'
 import { useBasket } from './use-basket.ts'
 import { usePageInput } from './use-page-input.ts'
 import { bodyOf, type Results, useResults } from './use-results.ts'
@@ -238,7 +238,7 @@ function ThemeButton() {
       type="button"
       className="icon-button"
       onClick={() => {
-        applyTheme(dark ? 'light' : 'dark')
+        chooseTheme(dark ? 'light' : 'dark')
         setDark(!dark)
       }}
       aria-label={dark ? 'Light colours' : 'Dark colours'}

@@ -3,9 +3,9 @@ import { createRoot } from 'react-dom/client'
 import '@fontsource-variable/inter/wght.css'
 import './styles/index.css'
 import { App } from './app.tsx'
-import { applyTheme, storedTheme } from './theme.ts'
+import { startTheme } from './theme.ts'
 
-applyTheme(storedTheme())
+startTheme()
 createRoot(document.getElementById('root')!).render(
   <StrictMode>
     <App />

@@ -1,22 +1,25 @@
-export type Theme = 'light' | 'dark' | 'system'
-
 const key = 'tenet-theme'
+const systemIsDark = matchMedia('(prefers-color-scheme: dark)')
 
-export function storedTheme(): Theme {
-  const stored = localStorage.getItem(key)
-  return stored === 'light' || stored === 'dark' ? stored : 'system'
+/** Whether the page is dark now: as somebody chose here, else as the system prefers. */
+export function isDark(): boolean {
+  const chosen = localStorage.getItem(key)
+  return chosen === 'light' || chosen === 'dark' ? chosen === 'dark' : systemIsDark.matches
 }
 
-export function applyTheme(theme: Theme): void {
-  if (theme === 'system') {
-    localStorage.removeItem(key)
-    delete document.documentElement.dataset.theme
-  } else {
-    localStorage.setItem(key, theme)
-    document.documentElement.dataset.theme = theme
-  }
+/** Puts the theme on the document, where the styles look for it. */
+const show = (): void => {
+  document.documentElement.dataset.theme = isDark() ? 'dark' : 'light'
 }
 
-/** Whether the page is dark now, by choice or by the system's. */
-export const isDark = (): boolean =>
-  storedTheme() === 'dark' || (storedTheme() === 'system' && matchMedia('(prefers-color-scheme: dark)').matches)
+/** Shows the theme, and follows the system's as long as none is chosen. */
+export function startTheme(): void {
+  show()
+  systemIsDark.addEventListener('change', show)
+}
+
+/** Chooses a theme, and remembers it. */
+export function chooseTheme(theme: 'light' | 'dark'): void {
+  localStorage.setItem(key, theme)
+  show()
+}

@@ -1,21 +1,15 @@
 import type { Command } from 'commander'
-import { asUserError, wholeNumber } from '../options.ts'
+import { asUserError, commaList, wholeNumber } from '../options.ts'
 import { duration, ProgressBar } from '../progress.ts'
 import { printTable } from '../table.ts'
 
 interface CorpusFlags {
-  readonly sets?: string
+  readonly sets?: string[]
   readonly size: number
   readonly into: string
   readonly workers?: number
   readonly json: boolean
 }
-
-const splitList = (text: string): string[] =>
-  text
-    .split(',')
-    .map(name => name.trim())
-    .filter(name => name !== '')
 
 async function corpusIcons({ sets, size, into, workers, json }: CorpusFlags): Promise<void> {
   const { writeIconCorpus } = await import('../../data/icons/index.ts')
@@ -33,7 +27,7 @@ async function corpusIcons({ sets, size, into, workers, json }: CorpusFlags): Pr
       into,
       size,
       workers,
-      sets: sets === undefined ? undefined : splitList(sets),
+      sets,
       onProgress,
       signal: stop.signal,
     }),
@@ -65,7 +59,11 @@ export function addCorpus(program: Command): void {
     .command('icons')
     .description('icons of installed Iconify sets with their words, drawn small')
     .requiredOption('--into <folder>', 'the folder to make; a corpus that is there is replaced')
-    .option('--sets <names>', 'prefixes with commas between, such as lucide,mdi; by default every installed set')
+    .option(
+      '--sets <names>',
+      'prefixes with commas between, such as lucide,mdi; by default every installed set',
+      commaList,
+    )
     .option('--size <pixels>', 'side of the square pictures', wholeNumber(1), 32)
     .option('--workers <n>', 'threads that draw; by default one a core', wholeNumber(1))
     .option('--json', 'print one JSON document', false)

@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { withCollection } from '../opened-collection.ts'
 import { asUserError, wholeNumber } from '../options.ts'
 import { printTable } from '../table.ts'
 import { pictureBytes } from './search.ts'
@@ -28,21 +29,12 @@ async function describe(
   { collection: folder, top, encoder: weights, json }: DescribeFlags,
 ): Promise<void> {
   const bytes = await pictureBytes(file)
-  const { Collection } = await import('../../search/index.ts')
-  const { loadEncoder } = await import('../../tasks/retrieve/load-encoder.ts')
-  const encoder = await loadEncoder(weights)
-  const collection = await Collection.open(folder, encoder)
-  try {
-    const texts = await collection.describe(bytes, top)
-    if (json) console.log(JSON.stringify({ texts }))
-    else if (texts.length === 0) console.log(`the items of ${folder} carry no texts`)
-    else
-      printTable(
-        ['text', 'score', 'items'],
-        texts.map(({ text, score, count }) => [text, score.toFixed(3), String(count)]),
-      )
-  } finally {
-    await collection.close()
-    await encoder.close()
-  }
+  const texts = await withCollection(folder, weights, collection => collection.describe(bytes, top))
+  if (json) console.log(JSON.stringify({ texts }))
+  else if (texts.length === 0) console.log(`the items of ${folder} carry no texts`)
+  else
+    printTable(
+      ['text', 'score', 'items'],
+      texts.map(({ text, score, count }) => [text, score.toFixed(3), String(count)]),
+    )
 }

@@ -6,7 +6,7 @@ import type { SvgRasterizer } from '../../data/svg/index.ts'
 import type { Collection, SourceItem } from '../../search/index.ts'
 import type { IconSetKind, NamedItem, QuerySet, Ranker, SetReport } from '../../tasks/retrieve/evaluation/index.ts'
 import type { RetrievalEncoder } from '../../tasks/retrieve/index.ts'
-import { asUserError, wholeNumber } from '../options.ts'
+import { asUserError, commaList, wholeNumber } from '../options.ts'
 import { ProgressBar } from '../progress.ts'
 import { printTable } from '../table.ts'
 import { UserError } from '../user-error.ts'
@@ -14,8 +14,8 @@ import { UserError } from '../user-error.ts'
 interface Flags {
   readonly collection?: string
   readonly queries?: string
-  readonly sets?: string
-  readonly icons?: string
+  readonly sets?: string[]
+  readonly icons?: string[]
   readonly model?: string
   readonly baselinesOnly: boolean
   readonly wholeGallery: boolean
@@ -32,10 +32,11 @@ export function addEvalRetrieve(evaluate: Command): void {
     .description('measure search: held-out words, other languages, other sets, sketches, or your own queries')
     .option('--collection <folder>', 'measure this collection, made by `tenet index`, and not the encoder alone')
     .option('--queries <file>', 'measure these queries only: one {"text"|"image", "relevant": […]} a line')
-    .option('--sets <kinds>', 'of names, aliases, emoji, concepts and sketches, with commas (default: all)')
+    .option('--sets <kinds>', 'of names, aliases, emoji, concepts and sketches, with commas (default: all)', commaList)
     .option(
       '--icons <sets>',
       "prefixes of the icon sets searched, with commas (default: the collection's, or those trained on)",
+      commaList,
     )
     .option('--model <file>', 'an encoder written by `tenet train retrieve` (default: the one that comes with Tenet)')
     .option('--baselines-only', 'measure only what an encoder is compared with', false)
@@ -55,18 +56,12 @@ export function addEvalRetrieve(evaluate: Command): void {
     .action((flags: Flags) => evalRetrieve(flags))
 }
 
-const listed = (text: string): string[] =>
-  text
-    .split(',')
-    .map(part => part.trim())
-    .filter(Boolean)
-
-async function kindsOf(sets: string | undefined): Promise<IconSetKind[]> {
+async function kindsOf(sets: readonly string[] | undefined): Promise<IconSetKind[]> {
   const { iconSetKinds } = await import('../../tasks/retrieve/evaluation/index.ts')
   if (sets === undefined) return [...iconSetKinds]
-  const unknown = listed(sets).filter(kind => !(iconSetKinds as readonly string[]).includes(kind))
+  const unknown = sets.filter(kind => !(iconSetKinds as readonly string[]).includes(kind))
   if (unknown.length > 0) throw new UserError(`--sets knows ${iconSetKinds.join(', ')}, not '${unknown[0]}'`)
-  return iconSetKinds.filter(kind => listed(sets).includes(kind))
+  return iconSetKinds.filter(kind => sets.includes(kind))
 }
 
 interface Icons {
@@ -79,7 +74,7 @@ async function readIcons(flags: Flags, collection: Collection | undefined): Prom
   const { icons, installedSets, trainingSets, unseenSets } = await import('../../data/icons/index.ts')
   const installed = new Set(installedSets())
   const held = collection?.facets(['set'], 1000)['set'].map(({ value }) => value)
-  const wanted = flags.icons ? listed(flags.icons) : (held ?? trainingSets).filter(set => installed.has(set))
+  const wanted = flags.icons ?? (held ?? trainingSets).filter(set => installed.has(set))
   if (wanted.length === 0 && (!collection || flags.queries === undefined))
     throw new UserError(
       'no installed icon set is searched; install the demo workspace, or measure a collection with --queries',

@@ -1,25 +1,19 @@
 import type { Command } from 'commander'
-import { asUserError } from '../options.ts'
+import { asUserError, commaList } from '../options.ts'
 import { duration, ProgressBar } from '../progress.ts'
 
 interface IndexFlags {
   readonly into: string
   readonly encoder?: string
-  readonly sets?: string
+  readonly sets?: string[]
   readonly id?: string
   readonly name?: string
-  readonly text?: string
+  readonly text?: string[]
   readonly image?: string
-  readonly metadata?: string
+  readonly metadata?: string[]
   readonly removeMissing: boolean
   readonly json: boolean
 }
-
-const list = (names?: string) =>
-  names
-    ?.split(',')
-    .map(name => name.trim())
-    .filter(name => name !== '')
 
 /** Skipped items named one by one; of more only the number is told. */
 const namedSkips = 10
@@ -31,12 +25,12 @@ export function addIndex(program: Command): void {
     .argument('<source>', "a folder of pictures, a table (CSV, JSON lines, Parquet), or 'icons'")
     .requiredOption('--into <collection>', 'folder of the collection; made if there is none')
     .option('--encoder <file>', 'encoder weights; default the one that comes with Tenet')
-    .option('--sets <names>', 'of icons: only these sets, separated by commas')
+    .option('--sets <names>', 'of icons: only these sets, separated by commas', commaList)
     .option('--id <column>', 'of a table: the column that tells items apart')
     .option('--name <column>', 'of a table: the column to show')
-    .option('--text <columns>', 'of a table: columns of texts, separated by commas, best first')
+    .option('--text <columns>', 'of a table: columns of texts, separated by commas, best first', commaList)
     .option('--image <column>', 'of a table: pictures, as paths relative to the table, SVG or bytes')
-    .option('--metadata <columns>', 'of a table: columns to filter by; default all others')
+    .option('--metadata <columns>', 'of a table: columns to filter by; default all others', commaList)
     .option('--remove-missing', 'remove items that the source no longer holds', false)
     .option('--json', 'print one JSON document', false)
     .addHelpText(
@@ -52,11 +46,11 @@ async function indexSource(name: string, flags: IndexFlags): Promise<void> {
   const columns = {
     id: flags.id,
     name: flags.name,
-    texts: list(flags.text),
+    texts: flags.text,
     image: flags.image,
-    metadata: list(flags.metadata),
+    metadata: flags.metadata,
   }
-  const source = await openSource(name, { sets: list(flags.sets), columns })
+  const source = await openSource(name, { sets: flags.sets, columns })
   const encoder = await loadEncoder(flags.encoder)
   const collection = await Collection.openOrCreate(flags.into, encoder)
   const bar = new ProgressBar('indexing {bar} {value}/{total}  {rate} items/s  {left} left', { silent: flags.json })

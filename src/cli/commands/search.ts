@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import type { Command } from 'commander'
+import { withCollection } from '../opened-collection.ts'
 import { asUserError, wholeNumber } from '../options.ts'
 import { printTable } from '../table.ts'
 import { UserError } from '../user-error.ts'
@@ -55,13 +56,9 @@ async function search(folder: string, texts: string[], flags: SearchFlags): Prom
     throw new UserError('nothing to look for: give words, --image, --sketch, --like or --where')
   const file = image ?? sketch
   const bytes = file === undefined ? undefined : await pictureBytes(file)
-  const { Collection } = await import('../../search/index.ts')
-  const { loadEncoder } = await import('../../tasks/retrieve/load-encoder.ts')
-  const encoder = await loadEncoder(flags.encoder)
-  const collection = await Collection.open(folder, encoder)
-  try {
-    const request = { text: texts, image: bytes, sketch: sketch !== undefined, like, where, top, mode } as const
-    const found = await collection.search({ ...request, text: [...texts] })
+  const request = { text: texts, image: bytes, sketch: sketch !== undefined, like, where, top, mode } as const
+  await withCollection(folder, flags.encoder, async collection => {
+    const found = await collection.search(request)
     if (flags.json) console.log(JSON.stringify(found))
     else if (found.results.length === 0) console.log('nothing found')
     else {
@@ -73,8 +70,5 @@ async function search(folder: string, texts: string[], flags: SearchFlags): Prom
       printTable(['id', 'score', 'words'], rows)
       console.log(`${found.total} ranked of ${collection.count} in ${found.milliseconds.toFixed(1)} ms`)
     }
-  } finally {
-    await collection.close()
-    await encoder.close()
-  }
+  })
 }

@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import type { ServedCollection } from '../../server/index.ts'
 import type { IndexingDemo } from '../demo-collection.ts'
 import { openInBrowser } from '../open-in-browser.ts'
-import { asUserError, wholeNumber } from '../options.ts'
+import { asUserError, commaList, wholeNumber } from '../options.ts'
 import { UserError } from '../user-error.ts'
 
 interface ServeFlags {
@@ -11,7 +11,7 @@ interface ServeFlags {
   readonly apiKey?: string
   readonly encoder?: string
   readonly demo: boolean
-  readonly sets?: string
+  readonly sets?: string[]
   readonly open: boolean
   readonly logLevel: string
   readonly json: boolean
@@ -29,7 +29,7 @@ export function addServe(program: Command): void {
     .option('--api-key <key>', 'ask every request for this key; also TENET_API_KEY')
     .option('--encoder <file>', 'encoder weights; default the one that comes with Tenet')
     .option('--demo', 'index the installed icon sets in the background and serve them', false)
-    .option('--sets <names>', 'of the demo: only these sets, separated by commas')
+    .option('--sets <names>', 'of the demo: only these sets, separated by commas', commaList)
     .option('--open', 'show the page in the browser', false)
     .option('--log-level <name>', `${logLevels.join(', ')}; logs are JSON lines on standard error`, 'warn')
     .option('--json', 'print the address as JSON', false)
@@ -96,13 +96,7 @@ async function openAll(
   }
   if (!wantsDemo) return { collections }
   const { demoCollection } = await import('../demo-collection.ts')
-  const demo = await demoCollection(
-    encoder,
-    sets
-      ?.split(',')
-      .map(name => name.trim())
-      .filter(Boolean),
-  )
+  const demo = await demoCollection(encoder, sets)
   return { collections: [demo.served, ...collections], demo }
 }
 

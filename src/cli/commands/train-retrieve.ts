@@ -1,7 +1,8 @@
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import { asUserError, realNumber, wholeNumber } from '../options.ts'
-import { duration, ProgressBar } from '../progress.ts'
+import { duration } from '../progress.ts'
+import { trainingSession } from '../training-session.ts'
 
 interface RetrieveFlags {
   readonly corpus: string
@@ -46,52 +47,21 @@ async function trainRetrieve(flags: RetrieveFlags): Promise<void> {
   const { corpusTexts, readCorpus, trainRetrieval } = await import('../../tasks/retrieve/index.ts')
   const { json, seed } = flags
   const folder = flags.into ?? join('runs', `retrieve-${seed}`)
-  const say = (line: string): void => {
-    if (!json) console.error(line)
-  }
   const corpus = await asUserError(() => readCorpus(flags.corpus))
   const texts = await asUserError(async () => corpusTexts(corpus))
+  const session = trainingSession(['drawings', 'words'], json)
   const parts = (split: string): number => corpus.items.filter(item => item.split === split).length
-  say(`${parts('train')} drawings to train on, ${parts('validation')} to validate`)
-  for (const { name, groups } of texts) say(`${groups.length} groups of texts of one meaning: ${name}`)
-  const stop = new AbortController()
-  const interrupt = (): void => {
-    say('stopping after this batch; continue with --resume')
-    stop.abort()
-  }
-  process.once('SIGINT', interrupt)
-  const bar = new ProgressBar(
-    'epoch {epoch} {bar} {value}/{total} drawings {drawings} words {words} {rate}/s, {left} left',
-    { silent: json },
-  )
+  session.say(`${parts('train')} drawings to train on, ${parts('validation')} to validate`)
+  for (const { name, groups } of texts) session.say(`${groups.length} groups of texts of one meaning: ${name}`)
   try {
     const { fit, path } = await asUserError(() =>
-      trainRetrieval(corpus, texts, folder, {
-        ...flags,
-        signal: stop.signal,
-        onProgress: p =>
-          bar.update(p.batch, p.batches, {
-            epoch: `${p.epoch + 1}/${p.epochs}`,
-            drawings: (p.step.metrics.drawings ?? 0).toFixed(3),
-            words: (p.step.metrics.words ?? 0).toFixed(3),
-            rate: p.samplesPerSecond.toFixed(0),
-            left: duration(p.secondsLeft),
-          }),
-        onEpoch: (epoch, scores) =>
-          json ||
-          bar.note(
-            `epoch ${epoch}: ${Object.entries(scores)
-              .map(([name, value]) => `${name} ${value.toFixed(4)}`)
-              .join(', ')}`,
-          ),
-      }),
+      trainRetrieval(corpus, texts, folder, { ...flags, ...session.options }),
     )
-    bar.stop()
+    session.stopBar()
     if (json) console.log(JSON.stringify({ folder, encoder: fit.interrupted ? undefined : path, ...fit }))
     else if (fit.interrupted) console.log(`interrupted after ${fit.batches} batches; continue with --resume`)
     else console.log(`trained in ${duration(fit.seconds)}; the encoder is ${path}`)
   } finally {
-    bar.stop()
-    process.off('SIGINT', interrupt)
+    session.end()
   }
 }

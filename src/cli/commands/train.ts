@@ -4,6 +4,7 @@ import type { ClassificationReport } from '../../tasks/classify/index.ts'
 import { openInBrowser } from '../open-in-browser.ts'
 import { asUserError, jsonObject, realNumber, wholeNumber } from '../options.ts'
 import { duration, ProgressBar } from '../progress.ts'
+import { trainingSession } from '../training-session.ts'
 import { addTrainRetrieve } from './train-retrieve.ts'
 
 interface TrainFlags {
@@ -79,49 +80,23 @@ async function trainClassify(flags: TrainFlags): Promise<void> {
     }),
   )
   reading.stop()
-  const say = (line: string): void => {
-    if (!json) console.error(line)
-  }
+  const session = trainingSession(['loss', 'accuracy'], json)
+  const { say } = session
   for (const { name, reason } of data.skipped) say(`skipped ${name}: ${reason}`)
   for (const warning of data.warnings) say(warning)
   say(
     `${data.train.length} pictures to train on, ${data.validation.length} to validate, ${data.test.length} to test; ${data.classes.length} classes`,
-  )
-  const stop = new AbortController()
-  const interrupt = (): void => {
-    say('stopping after this batch; continue with --resume')
-    stop.abort()
-  }
-  process.once('SIGINT', interrupt)
-  const bar = new ProgressBar(
-    'epoch {epoch} {bar} {value}/{total} loss {loss} accuracy {accuracy} {rate}/s, {left} left',
-    { silent: json },
   )
   try {
     const result = await asUserError(() =>
       trainClassifier(data, folder, {
         ...flags,
         modelOptions: flags.options,
-        signal: stop.signal,
-        onProgress: p =>
-          bar.update(p.batch, p.batches, {
-            epoch: `${p.epoch + 1}/${p.epochs}`,
-            loss: p.step.loss.toFixed(3),
-            accuracy: (p.step.metrics.accuracy ?? 0).toFixed(3),
-            rate: p.samplesPerSecond.toFixed(0),
-            left: duration(p.secondsLeft),
-          }),
-        onEpoch: (epoch, scores) =>
-          json ||
-          bar.note(
-            `epoch ${epoch}: ${Object.entries(scores)
-              .map(([name, value]) => `${name} ${value.toFixed(4)}`)
-              .join(', ')}`,
-          ),
-        onSkip: ({ name, reason }) => json || bar.note(`skipped ${name}: ${reason}`),
+        ...session.options,
+        onSkip: ({ name, reason }) => session.note(`skipped ${name}: ${reason}`),
       }),
     )
-    bar.stop()
+    session.stopBar()
     const { fit, test, path, classifier } = result
     const page = test && (await writeReport(folder, classifier, data.test, test, fit.seconds))
     if (json)
@@ -148,8 +123,7 @@ async function trainClassify(flags: TrainFlags): Promise<void> {
       if (page && flags.open) await openInBrowser(page)
     }
   } finally {
-    bar.stop()
-    process.off('SIGINT', interrupt)
+    session.end()
   }
 }
 

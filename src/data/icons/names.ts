@@ -67,7 +67,7 @@ function styleOf(ending: string, set: string): string {
 
 const byLength = (a: readonly [string, string], b: readonly [string, string]) => b[0].length - a[0].length
 
-/** How a set names its styles: by its metadata where it has any, otherwise by what is known of it. */
+/** How a set names its styles: the prefixes and suffixes that its metadata lists; without suffixes there, those of the tables above. */
 export function styleNaming(set: string, metadata: IconifyMetaData, colour: boolean): StyleNaming {
   const listed = (table: Record<string, string> | undefined) =>
     Object.keys(table ?? {})

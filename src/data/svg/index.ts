@@ -1,2 +1,3 @@
 export { checkSvg, type SvgLimits } from './check-svg.ts'
+export { looksLikeSvg } from './looks-like-svg.ts'
 export { type Rasterised, type RasterizerOptions, SvgRasterizer } from './rasterizer.ts'

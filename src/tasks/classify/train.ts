@@ -9,7 +9,14 @@ import {
   withSeed,
   withValues,
 } from '../../nn/index.ts'
-import { adamW, cosine, ExponentialMovingAverage, Optimizer, type ParameterGroup } from '../../optim/index.ts'
+import {
+  adamW,
+  averagingDecay,
+  cosine,
+  ExponentialMovingAverage,
+  Optimizer,
+  type ParameterGroup,
+} from '../../optim/index.ts'
 import {
   type BatchSource,
   BEST,
@@ -161,7 +168,7 @@ async function fitNetwork(
   const batchesPerEpoch = Math.max(1, Math.floor(data.train.length / batchSize))
   const total = epochs * batchesPerEpoch
   const parameters = [...namedParameters(network).values()]
-  const decay = options.ema ?? Math.min(0.999, 1 - 10 / Math.max(total, 20))
+  const decay = options.ema ?? averagingDecay(total, 0.999)
   const ema = decay > 0 ? new ExponentialMovingAverage(parameters, decay) : undefined
   const score = validator(network, data, options.device)
   try {

@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto'
 import { compile, HostTensor, hostTensor, type Tensor } from '../../core/index.ts'
-import { readSafetensors, writeSafetensors } from '../../core/safetensors.ts'
 import { loadStateDict, nameVariables, stateDict, unitRows } from '../../nn/index.ts'
-import { writeAtomic } from '../../train/index.ts'
+import { parseCheckpoint, saveCheckpoint } from '../../train/index.ts'
 import type { RetrievalEncoder } from './encoder.ts'
 import { TextFeaturizer } from './text-features.ts'
 import { DualEncoder, type DualEncoderOptions } from './towers.ts'
@@ -136,18 +135,13 @@ export async function saveEncoder(path: string, card: EncoderCard, model: DualEn
   tensors.delete(TABLE)
   tensors.set(`${TABLE}.bytes`, bytes)
   tensors.set(`${TABLE}.scales`, scales)
-  await writeAtomic(path, writeSafetensors(tensors, { tenet: JSON.stringify(card) }))
+  await saveCheckpoint(path, { tensors, state: { ...card } })
 }
 
 /** Reads an encoder written by {@link saveEncoder}. @throws one line when the bytes are not one, or are damaged */
 export function readEncoder(bytes: Uint8Array, path: string, device?: string): TenetEncoder {
-  const { tensors, metadata } = readSafetensors(bytes, path)
-  let card: EncoderCard
-  try {
-    card = JSON.parse(metadata.tenet ?? '{}') as EncoderCard
-  } catch {
-    throw new Error(`${path}: the encoder's description is not JSON`)
-  }
+  const { tensors, state } = parseCheckpoint(bytes, path)
+  const card = state as unknown as EncoderCard
   if (card.kind !== 'retrieval-encoder') throw new Error(`${path} is not a retrieval encoder`)
   const all = new Map(tensors)
   const table = all.get(`${TABLE}.bytes`)

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { compile, concat, hostTensor, slice, type Tensor, type Variable } from '../../core/index.ts'
 import { RandomStream } from '../../data/index.ts'
 import { loadStateDict, namedParameters, unitRows, withSeed, withValues } from '../../nn/index.ts'
-import { adamW, cosine, ExponentialMovingAverage, Optimizer } from '../../optim/index.ts'
+import { adamW, averagingDecay, cosine, ExponentialMovingAverage, Optimizer } from '../../optim/index.ts'
 import {
   type BatchSource,
   BEST,
@@ -96,7 +96,7 @@ export async function trainRetrieval(
   const model = withSeed(seed, () => new DualEncoder(shape))
   const total = Math.max(2, epochs * batches.batchesPerEpoch)
   const parameters = [...namedParameters(model).values()]
-  const decay = options.ema ?? Math.min(0.998, 1 - 10 / Math.max(total, 20))
+  const decay = options.ema ?? averagingDecay(total, 0.998)
   const ema = decay > 0 ? new ExponentialMovingAverage(parameters, decay) : undefined
   const schedule = cosine({
     base: learningRate,

@@ -1,4 +1,5 @@
 import type { RetrievalEncoder } from '../encoder.ts'
+import { averagedPixels } from './image-baselines.ts'
 import type { Picture, Ranker } from './ranker.ts'
 
 /** Vectors of everything that can be found, by one encoder. */
@@ -14,16 +15,9 @@ export interface GalleryVectors {
 export function shrunkPicture({ pixels, size }: Picture, side: number): Uint8Array {
   if (side > size) throw new RangeError(`shrunkPicture: a picture of ${size} pixels cannot shrink to ${side}`)
   const out = new Uint8Array(3 * side * side)
-  const edge = (i: number) => Math.floor((i * size) / side)
-  for (let row = 0; row < side; row++) {
-    for (let column = 0; column < side; column++) {
-      const sums = [0, 0, 0]
-      for (let y = edge(row); y < edge(row + 1); y++)
-        for (let x = edge(column); x < edge(column + 1); x++)
-          for (let c = 0; c < 3; c++) sums[c] += pixels[3 * (y * size + x) + c]
-      const count = (edge(row + 1) - edge(row)) * (edge(column + 1) - edge(column))
-      for (let c = 0; c < 3; c++) out[3 * (row * side + column) + c] = Math.round(sums[c] / count)
-    }
+  for (let c = 0; c < 3; c++) {
+    const channel = averagedPixels(size, side, at => pixels[at + c])
+    for (let i = 0; i < channel.length; i++) out[3 * i + c] = channel[i]
   }
   return out
 }

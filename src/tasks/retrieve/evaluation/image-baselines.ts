@@ -12,6 +12,31 @@ const blockLength = 4 * orientations
 export const gradientLength = blocks * blocks * blockLength
 
 /**
+ * Shrinks one channel of an RGB picture: the mean of what falls into each pixel.
+ *
+ * @param value of the channel, given where the three bytes of a pixel start
+ * @returns [side, side]
+ */
+export function averagedPixels(size: number, side: number, value: (at: number) => number): Uint8Array {
+  const out = new Uint8Array(side * side)
+  const edge = (i: number) => Math.floor((i * size) / side)
+  for (let row = 0; row < side; row++) {
+    for (let column = 0; column < side; column++) {
+      let sum = 0
+      let count = 0
+      for (let y = edge(row); y < edge(row + 1); y++) {
+        for (let x = edge(column); x < edge(column + 1); x++) {
+          sum += value(3 * (y * size + x))
+          count++
+        }
+      }
+      out[row * side + column] = Math.round(sum / count)
+    }
+  }
+  return out
+}
+
+/**
  * Grey picture of `baselineSize`, by averaging the pixels that fall into each of its own: 0 is black, 255 white.
  *
  * @throws RangeError if the picture is smaller than that or its bytes are not its size
@@ -21,24 +46,8 @@ export function greyThumbnail({ pixels, size }: Picture): Uint8Array {
     throw new RangeError(
       `greyThumbnail: ${pixels.length} bytes are no RGB picture of ${size} x ${size}, ${baselineSize} or more`,
     )
-  const out = new Uint8Array(baselineSize * baselineSize)
-  const edge = (i: number) => Math.floor((i * size) / baselineSize)
-  for (let row = 0; row < baselineSize; row++) {
-    for (let column = 0; column < baselineSize; column++) {
-      let sum = 0
-      let count = 0
-      for (let y = edge(row); y < edge(row + 1); y++) {
-        for (let x = edge(column); x < edge(column + 1); x++) {
-          const at = 3 * (y * size + x)
-          // Luma of ITU-R BT.601.
-          sum += 0.299 * pixels[at] + 0.587 * pixels[at + 1] + 0.114 * pixels[at + 2]
-          count++
-        }
-      }
-      out[row * baselineSize + column] = Math.round(sum / count)
-    }
-  }
-  return out
+  // Luma of ITU-R BT.601.
+  return averagedPixels(size, baselineSize, at => 0.299 * pixels[at] + 0.587 * pixels[at + 1] + 0.114 * pixels[at + 2])
 }
 
 /** Gradient magnitude by cell and unsigned orientation, each shared between the two nearest orientations. */
