@@ -1,5 +1,6 @@
 import { type HostTensor, placeholder, type Tensor } from '../core/index.ts'
 import { readSafetensors } from '../core/safetensors.ts'
+import { type Module, namedVariables } from '../nn/index.ts'
 
 /** What a golden file says of itself. */
 export interface GoldenMetadata {
@@ -58,6 +59,27 @@ export class GoldenCase {
     return this.#leaves.tensor(this.#key('param', name))
   }
 
+  /** The official state dict: every parameter of this case by its official key. */
+  state(): Map<string, HostTensor> {
+    return new Map(this.names('param').map(name => [name, this.value('param', name)]))
+  }
+
+  /**
+   * Compares the gradients of official parameters with those of a model that was loaded from {@link state}.
+   * @param officialKey gives the official key of each variable by its path in the model; undefined for one that has none. Default: the path
+   */
+  bindParameters(model: Module, officialKey: (path: string) => string | undefined = path => path): void {
+    for (const [path, variable] of namedVariables(model)) {
+      const key = officialKey(path)
+      if (key !== undefined) this.bindParameter(key, variable)
+    }
+  }
+
+  /** Compares the gradient of one official parameter with that of `tensor`, which holds its value in the same layout. */
+  bindParameter(officialKey: string, tensor: Tensor): void {
+    this.#leaves.bound.set(this.#key('param', officialKey), tensor)
+  }
+
   has(kind: Given | 'out', name: string): boolean {
     return this.#leaves.golden.tensors.has(this.#key(kind, name))
   }
@@ -85,6 +107,8 @@ export class GoldenCase {
 /** The placeholders of a golden, made when first asked for. */
 export class Leaves {
   readonly made = new Map<string, Tensor>()
+  /** Tensors of a loaded model that stand for parameters of the golden. */
+  readonly bound = new Map<string, Tensor>()
   constructor(readonly golden: Golden) {}
 
   value(key: string): HostTensor {

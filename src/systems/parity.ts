@@ -132,7 +132,7 @@ async function comparePart(
   const wanted = [...golden.tensors.keys()].filter(
     key => key.startsWith(`gin.${prefix}`) || key.startsWith(`gparam.${prefix}`),
   )
-  const sources = wanted.map(key => leaves.made.get(key.slice(1)))
+  const sources = wanted.map(key => leaves.bound.get(key.slice(1)) ?? leaves.made.get(key.slice(1)))
   const present = wanted.filter((_, i) => sources[i])
   const known = sources.filter(source => source !== undefined)
   const gradients = terms.length
