@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { buildIsFresh, root, sourceFingerprint, stampFile } from './build-stamp.mjs'
+import { writeRegistry } from './registry.mjs'
 
 /** The dist files that package.json's `exports` promise, as paths relative to the root. */
 function promisedFiles() {
@@ -24,6 +25,7 @@ function runTool(name, path, args = []) {
 }
 
 function build() {
+  writeRegistry()
   // Taken before the build, so that a file saved while it runs makes the result stale again.
   const fingerprint = sourceFingerprint()
   // In this order: the compiler empties dist, the page's build only dist/web.

@@ -10,6 +10,7 @@ import { addParity } from './commands/parity.ts'
 import { addPredict } from './commands/predict.ts'
 import { addSearch } from './commands/search.ts'
 import { addServe } from './commands/serve.ts'
+import { addSystems } from './commands/systems.ts'
 import { addTrain } from './commands/train.ts'
 import { UserError } from './user-error.ts'
 
@@ -30,6 +31,7 @@ export function buildProgram(): Command {
     addEval,
     addPredict,
     addExport,
+    addSystems,
     addParity,
     addDevices,
     addCorpus,

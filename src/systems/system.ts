@@ -1,4 +1,4 @@
-import type { ModelKind } from '../tasks/index.ts'
+import type { ModelKind, SegmenterKind } from '../tasks/index.ts'
 import type { Golden } from './golden.ts'
 import type { Reproduction } from './parity.ts'
 
@@ -110,5 +110,7 @@ export interface System {
   readonly command: string
   /** What makes it a value of `--model`, where it is a backbone of pictures. */
   readonly model?: ModelKind
+  /** Networks that label every pixel, by the name that `tenet train segment --model` knows them by: 'vm-unet'. */
+  readonly segmenters?: Readonly<Record<string, SegmenterKind>>
   readonly sizes?: readonly PublishedSize[]
 }

@@ -1,1 +1,2 @@
 export * from './classify/index.ts'
+export * from './segment/index.ts'

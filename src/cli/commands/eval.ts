@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { classifyTask } from '../classify-task.ts'
 import { asUserError } from '../options.ts'
 import { ProgressBar } from '../progress.ts'
 import { UserError } from '../user-error.ts'
@@ -29,9 +30,7 @@ export function addEval(program: Command): void {
       '\nExample:\n  tenet eval classify --model runs/fashion-mnist-resnet-0/model.safetensors --data fashion-mnist',
     )
     .action(async ({ model, data: source, part, device, json }: EvalFlags) => {
-      const { loadClassifier, openClassificationData, predictAll, scorePredictions } = await import(
-        '../../tasks/classify/index.ts'
-      )
+      const { loadClassifier, openClassificationData, predictAll, scorePredictions } = await classifyTask()
       if (part !== 'train' && part !== 'validation' && part !== 'test')
         throw new UserError(`--part is train, validation or test, not '${part}'`)
       const bar = new ProgressBar('measuring {bar} {value}/{total}', { silent: json })

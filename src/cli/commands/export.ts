@@ -1,5 +1,6 @@
 import { basename, dirname, join } from 'node:path'
 import type { Command } from 'commander'
+import { classifyTask } from '../classify-task.ts'
 import { asUserError } from '../options.ts'
 import { UserError } from '../user-error.ts'
 
@@ -21,7 +22,7 @@ export function addExport(program: Command): void {
     .option('--json', 'print one JSON document', false)
     .addHelpText('after', '\nExample:\n  tenet export runs/fashion-mnist-resnet-0/model.safetensors --to shoes.onnx')
     .action(async (model: string, { to, output, beside, json }: ExportFlags) => {
-      const { exportClassifier, loadClassifier } = await import('../../tasks/classify/index.ts')
+      const { exportClassifier, loadClassifier } = await classifyTask()
       const { writeAtomic } = await import('../../train/index.ts')
       if (output !== 'logits' && output !== 'probabilities')
         throw new UserError(`--output is logits or probabilities, not '${output}'`)

@@ -1,19 +1,10 @@
 import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
 import type { Command } from 'commander'
-import { coreReproduction } from '../../systems/core/index.ts'
-import { type Golden, readGolden } from '../../systems/golden.ts'
-import { compareGolden, type ParityResult, type Reproduction } from '../../systems/parity.ts'
+import type { Golden, ParityResult } from '../../systems/index.ts'
 import { asUserError } from '../options.ts'
 import { printTable } from '../table.ts'
 import { UserError } from '../user-error.ts'
-
-/** Finds how to reproduce a golden by the system it names. */
-function reproductionOf(golden: Golden): Reproduction {
-  const { system } = golden.metadata
-  if (system === 'core') return coreReproduction(golden)
-  throw new UserError(`${golden.name}: no system '${system}' is registered`)
-}
 
 async function load(file: string): Promise<Golden> {
   let bytes: Uint8Array
@@ -23,6 +14,7 @@ async function load(file: string): Promise<Golden> {
     throw new UserError(`cannot read ${file}: ${(error as NodeJS.ErrnoException).code ?? error}`)
   }
   try {
+    const { readGolden } = await import('../../systems/index.ts')
     return readGolden(bytes, basename(file).replace(/\.safetensors$/, ''))
   } catch (error) {
     throw new UserError((error as Error).message)
@@ -32,8 +24,9 @@ async function load(file: string): Promise<Golden> {
 /** A file that cannot be compared is a failure of its own, and the others are still compared. */
 async function compareFile(file: string): Promise<ParityResult> {
   try {
+    const { compareGolden, reproductionOf } = await import('../../systems/index.ts')
     const golden = await load(file)
-    const reproduction = await asUserError(async () => reproductionOf(golden))
+    const reproduction = await asUserError(() => reproductionOf(golden))
     return await compareGolden(golden, reproduction)
   } catch (error) {
     if (!(error instanceof UserError)) throw error

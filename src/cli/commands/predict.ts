@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { classifyTask } from '../classify-task.ts'
 import { asUserError, wholeNumber } from '../options.ts'
 
 interface PredictFlags {
@@ -25,7 +26,7 @@ export function addPredict(program: Command): void {
     .option('--json', 'print one JSON document', false)
     .addHelpText('after', '\nExample:\n  tenet predict shoe.png --model runs/fashion-mnist-resnet-0/model.safetensors')
     .action(async (files: string[], { model, top, device, json }: PredictFlags) => {
-      const { loadClassifier, predictFile } = await import('../../tasks/classify/index.ts')
+      const { loadClassifier, predictFile } = await classifyTask()
       const classifier = await asUserError(() => loadClassifier(model, device))
       const predictions: Prediction[] = []
       for (const file of files) {

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import type { ClassificationReport } from '../../tasks/classify/index.ts'
+import { classifyTask } from '../classify-task.ts'
 import { openInBrowser } from '../open-in-browser.ts'
 import { asUserError, jsonObject, realNumber, wholeNumber } from '../options.ts'
 import { duration, ProgressBar } from '../progress.ts'
@@ -37,7 +38,7 @@ export function addTrain(program: Command): void {
     .command('classify')
     .description('train a classifier of pictures')
     .requiredOption('--data <name|folder>', "'fashion-mnist', or a folder with one folder of pictures a class")
-    .option('--model <name>', 'cnn, resnet or vit', 'resnet')
+    .option('--model <name>', 'cnn, resnet, vit or a system (see `tenet systems`)', 'resnet')
     .option('--options <json>', 'options of the model, such as {"dim":128,"depth":6}', jsonObject)
     .option('--into <folder>', 'folder of the run (default: runs/<data>-<model>-<seed>)')
     .option('--epochs <n>', 'passes over the data', wholeNumber(1))
@@ -66,7 +67,7 @@ export function addTrain(program: Command): void {
 }
 
 async function trainClassify(flags: TrainFlags): Promise<void> {
-  const { openClassificationData, trainClassifier, writeReport } = await import('../../tasks/classify/index.ts')
+  const { openClassificationData, trainClassifier, writeReport } = await classifyTask()
   const { json, data: source, model, seed } = flags
   const folder =
     flags.into ?? join('runs', `${source.replace(/[^\w.-]+/g, '-').replace(/^-+|-+$/g, '')}-${model}-${seed}`)

@@ -10,3 +10,9 @@ export interface ImageBackbone extends Module {
   /** [batch, channels, height, width] -> [batch, classes] */
   forward(images: Tensor): Tensor
 }
+
+/** A backbone that also gives maps of features, for heads that look at every place of a picture. */
+export interface DenseBackbone extends ImageBackbone {
+  /** [batch, channels, height, width] -> maps [batch, width of the map, height / stride, width / stride], finest first */
+  featureMaps(images: Tensor): readonly Tensor[]
+}

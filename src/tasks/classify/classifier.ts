@@ -2,7 +2,7 @@ import { compile, type HostTensor, hostTensor, softmax, type Tensor } from '../.
 import type { Normalisation } from '../../data/index.ts'
 import { type ImageBackbone, loadStateDict, nameVariables, stateDict } from '../../nn/index.ts'
 import { readCheckpoint, saveCheckpoint } from '../../train/index.ts'
-import { type ModelOptions, modelKind, type PictureFormat } from './models.ts'
+import { findModelKind, type ModelOptions, modelKind, type PictureFormat } from './models.ts'
 
 /** Everything that makes a trained classifier usable: what it is, how pictures are prepared, what its outputs mean. */
 export interface ClassifierCard {
@@ -62,7 +62,9 @@ const formatOf = ({ channels, size, classes }: ClassifierCard): PictureFormat =>
 export async function loadClassifier(path: string, device?: string): Promise<Classifier> {
   const { tensors, state } = await readCheckpoint(path)
   if (state.kind !== 'classifier') throw new Error(`${path} is not a classifier`)
-  const classifier = new Classifier(state as unknown as ClassifierCard, undefined, device)
+  const card = state as unknown as ClassifierCard
+  await findModelKind(card.model)
+  const classifier = new Classifier(card, undefined, device)
   try {
     loadStateDict(classifier.network, tensors)
   } catch (error) {

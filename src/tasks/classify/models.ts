@@ -80,9 +80,53 @@ export function trainingSettings(kind: ModelKind, samples: number): ModelKind['t
   return { ...training, batchSize, epochs: Math.max(training.epochs, wanted) }
 }
 
-/** @throws naming the models there are */
+/** Models that a floor above adds: found by name when one is asked for, so that nothing is loaded before. */
+export interface ModelProvider {
+  /** The kind of this name; undefined when it has none. */
+  find(name: string): Promise<ModelKind | undefined>
+  /** Names of all its models. */
+  names(): Promise<readonly string[]>
+}
+
+const providers: ModelProvider[] = []
+/** Kinds that a provider has given. */
+const provided = new Map<string, ModelKind>()
+
+/** Adds models to those that `--model` and saved classifiers can name. */
+export function provideModels(provider: ModelProvider): void {
+  if (!providers.includes(provider)) providers.push(provider)
+}
+
+/** Names of every kind of model there is. */
+export async function modelNames(): Promise<string[]> {
+  const others = await Promise.all(providers.map(provider => provider.names()))
+  return [...Object.keys(modelKinds), ...others.flat().sort()]
+}
+
+/**
+ * The kind of model of a name: a built-in one, or one that a provider has.
+ * @throws naming the models there are
+ */
+export async function findModelKind(name: string): Promise<ModelKind> {
+  if (Object.hasOwn(modelKinds, name)) return modelKinds[name]
+  for (const provider of providers) {
+    const kind = provided.get(name) ?? (await provider.find(name))
+    if (!kind) continue
+    provided.set(name, kind)
+    return kind
+  }
+  throw new Error(`there is no model '${name}'; there are: ${(await modelNames()).join(', ')}`)
+}
+
+/**
+ * A kind of model that is built in, or that {@link findModelKind} has found before.
+ * @throws naming the models there are
+ */
 export function modelKind(name: string): ModelKind {
-  const kind = modelKinds[name]
-  if (!kind) throw new Error(`there is no model '${name}'; there are: ${Object.keys(modelKinds).join(', ')}`)
+  const kind = Object.hasOwn(modelKinds, name) ? modelKinds[name] : provided.get(name)
+  if (!kind)
+    throw new Error(
+      `there is no model '${name}'; there are: ${[...Object.keys(modelKinds), ...provided.keys()].join(', ')}`,
+    )
   return kind
 }

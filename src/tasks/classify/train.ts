@@ -29,7 +29,7 @@ import {
 import { Classifier, type ClassifierCard } from './classifier.ts'
 import type { ClassificationData } from './data.ts'
 import { predictAll, scorePredictions, type TestResult } from './evaluate.ts'
-import { type ModelOptions, modelKind, trainingSettings } from './models.ts'
+import { findModelKind, type ModelOptions, trainingSettings } from './models.ts'
 
 export interface TrainClassifierOptions {
   readonly model: string
@@ -90,7 +90,7 @@ export async function trainClassifier(
   options: TrainClassifierOptions,
 ): Promise<TrainClassifierResult> {
   const data = limited(given, options.limit)
-  const kind = modelKind(options.model)
+  const kind = await findModelKind(options.model)
   const format = { channels: data.channels, size: data.size, classes: data.classes.length }
   const modelOptions = { ...kind.defaults(format), ...options.modelOptions }
   const settings: Settings = {

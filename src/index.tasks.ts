@@ -1,0 +1,4 @@
+// The tasks with the systems' models: a saved classifier loads whatever model it is of.
+import './systems/index.ts'
+
+export * from './tasks/index.ts'

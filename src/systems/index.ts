@@ -1,0 +1,33 @@
+import { provideModels } from '../tasks/index.ts'
+import { systemModels } from './models.ts'
+
+/** Whoever can see the systems can also train and load their models by name. */
+provideModels(systemModels)
+
+export { type ClaimRecord, claimsFolder, readClaim, readClaims } from './claims/record.ts'
+export { type Golden, GoldenCase, type GoldenMetadata, readGolden } from './golden.ts'
+export { loadSystem, loadSystems } from './load.ts'
+export {
+  buildingBlockTolerances,
+  type Comparison,
+  compareGolden,
+  generalTolerances,
+  type ParityResult,
+  type Reproduction,
+  type Tolerance,
+  type Tolerances,
+} from './parity.ts'
+export { type ParityRecord, parityFile, readParity } from './parity-record.ts'
+export { type RegistryEntry, registry } from './registry.ts'
+export { reproductionOf } from './reproduction.ts'
+export type {
+  ArmResult,
+  Claim,
+  ClaimArm,
+  ClaimContext,
+  Official,
+  Paper,
+  PublishedSize,
+  System,
+  Task,
+} from './system.ts'

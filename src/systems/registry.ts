@@ -1,0 +1,12 @@
+// Written by scripts/registry.mjs from the folders of systems; `npm run build` brings it up to date.
+import type { System, Task } from './system.ts'
+
+/** Where a system is found. It is loaded when it is first asked for. */
+export interface RegistryEntry {
+  readonly id: string
+  readonly task: Task
+  readonly load: () => Promise<{ readonly system: System }>
+}
+
+/** Every system, by task and id. */
+export const registry: readonly RegistryEntry[] = []
