@@ -11,6 +11,7 @@ describe('OfficialConfig', () => {
     kernels: '[[3, 3], (5, 5,)]',
     name: 'v2',
     inner: { expand: 2 },
+    kwargs: "{'eps': 1e-05, 'affine': True}",
   })
   it('reads values of JSON and texts as Python prints them', () => {
     expect(config.number('depth')).toBe(3)
@@ -23,6 +24,8 @@ describe('OfficialConfig', () => {
     expect(config.pair('depth')).toEqual([3, 3])
     expect(config.text('name', '')).toBe('v2')
     expect(config.record('inner').number('expand')).toBe(2)
+    expect(config.record('kwargs').number('eps')).toBe(1e-5)
+    expect(config.record('kwargs').boolean('affine', false)).toBe(true)
   })
   it('falls back where a value is absent or None', () => {
     expect(config.number('off', 7)).toBe(7)

@@ -70,11 +70,21 @@ export class OfficialConfig {
 function fromPython(text: string): unknown {
   if (text === 'None') return undefined
   if (text === 'True' || text === 'False') return text === 'True'
-  if (/^[[(].*[\])]$/s.test(text) || /^[-+]?[\d.]+(e[-+]?\d+)?$/i.test(text))
+  if (/^[[({].*[\])}]$/s.test(text) || /^[-+]?[\d.]+(e[-+]?\d+)?$/i.test(text))
     try {
-      return JSON.parse(text.replaceAll('(', '[').replaceAll(')', ']').replaceAll(/,\s*]/g, ']'))
+      return JSON.parse(asJson(text))
     } catch {
       return text
     }
   return text
 }
+
+const asJson = (python: string): string =>
+  python
+    .replaceAll('(', '[')
+    .replaceAll(')', ']')
+    .replaceAll(/,\s*]/g, ']')
+    .replaceAll("'", '"')
+    .replaceAll(/\bTrue\b/g, 'true')
+    .replaceAll(/\bFalse\b/g, 'false')
+    .replaceAll(/\bNone\b/g, 'null')
