@@ -80,7 +80,7 @@ export class Vit extends Module implements ImageBackbone {
     this.head = new Linear(dim, classes)
     this.featureDim = dim
     this.#dropout = new Dropout(dropout)
-    for (const [, module] of namedModules(this)) if (module instanceof Linear) initialiseLinear(module)
+    initialiseLinears(this)
   }
 
   features(x: Tensor): Tensor {
@@ -94,8 +94,11 @@ export class Vit extends Module implements ImageBackbone {
   }
 }
 
-/** timm's start for transformers: small normal weights, no bias. */
-function initialiseLinear(layer: Linear): void {
-  layer.weight.set(truncatedNormal(0.02)(layer.weight.shape))
-  layer.bias?.set(new Float32Array(layer.bias.size))
+/** Gives every linear layer of a tree timm's start for transformers: small normal weights, no bias. */
+export function initialiseLinears(root: Module): void {
+  for (const [, module] of namedModules(root)) {
+    if (!(module instanceof Linear)) continue
+    module.weight.set(truncatedNormal(0.02)(module.weight.shape))
+    module.bias?.set(new Float32Array(module.bias.size))
+  }
 }
