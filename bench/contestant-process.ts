@@ -45,6 +45,7 @@ export const peers: Readonly<Record<string, ContestantCommand>> = {
   },
   tfjs: typescript('tfjs', './peers/tfjs.ts'),
   jax: typescript('jax', './peers/jax.ts'),
+  loops: typescript('loops', './peers/loops.ts'),
 }
 
 /** A running contestant. Every request answers or rejects with one sentence; after a rejection by time the process is gone. */

@@ -4,18 +4,31 @@ import { fileURLToPath } from 'node:url'
 import { Command, InvalidArgumentError } from 'commander'
 import type { BenchCase } from './cases/case.ts'
 import { coreCases } from './cases/core.ts'
+import { scanCases } from './cases/scan.ts'
 import { trainCases } from './cases/train.ts'
 import { type ContestantCommand, peers, tenet } from './contestant-process.ts'
 import { measureGemmRate } from './gemm.ts'
 import { Race, rollCall } from './race.ts'
 import { type CaseResult, caseResult, describeMachine, formatTable, type Report } from './report.ts'
 
-const suites: Readonly<Record<string, readonly BenchCase[]>> = { core: coreCases, train: trainCases }
+const suites: Readonly<Record<string, readonly BenchCase[]>> = {
+  core: coreCases,
+  scan: scanCases,
+  train: trainCases,
+}
+
+/** Who races where `--peers` does not say it. */
+const usualPeers: Readonly<Record<string, readonly string[]>> = {
+  core: ['torch', 'tfjs', 'jax'],
+  scan: ['torch', 'loops'],
+  train: ['torch', 'tfjs', 'jax'],
+  search: ['torch', 'tfjs', 'jax'],
+}
 
 interface Options {
   readonly json?: boolean
   readonly filter?: RegExp
-  readonly peers: readonly string[]
+  readonly peers?: readonly string[]
   readonly profile?: boolean
   readonly steady?: number
   readonly rounds: number
@@ -65,8 +78,9 @@ const chosenCases = (suite: string, filter?: RegExp): BenchCase[] =>
 
 /** PyTorch comes first, where it is present, so that everyone's values are compared with its. */
 async function bench(suite: string, options: Options): Promise<Report> {
-  if (options.peers.some(name => name !== 'torch')) installJavaScriptPeers()
-  const commands: ContestantCommand[] = [...options.peers.map(name => peers[name]), tenet]
+  const racing = options.peers ?? usualPeers[suite]
+  if (racing.some(name => name === 'tfjs' || name === 'jax')) installJavaScriptPeers()
+  const commands: ContestantCommand[] = [...racing.map(name => peers[name]), tenet]
   const { present, absent } = await rollCall(commands)
   for (const { name, reason } of absent) process.stderr.write(`${name} is absent: ${reason}\n`)
   const gemmGflops = await measureGemmRate()
@@ -108,7 +122,13 @@ async function steadyCases(suite: string, runs: number, { filter, json }: Option
   }
 }
 
-async function searchCases({ json, rows, recall, collection, peers: names }: Options): Promise<void> {
+async function searchCases({
+  json,
+  rows,
+  recall,
+  collection,
+  peers: names = usualPeers['search'],
+}: Options): Promise<void> {
   if (names.length) installJavaScriptPeers()
   const { formatSearchReport, searchBench } = await import('./search/index.ts')
   const report = await searchBench({ rows, recall, collection, peers: names.length > 0 })
@@ -120,7 +140,7 @@ const program = new Command('bench')
   .argument('<suite>', [...Object.keys(suites), 'search'].join(', '))
   .option('--json', 'print one JSON document instead of a table')
   .option('--filter <regex>', 'only the cases whose name matches', pattern)
-  .option('--peers <names>', 'comma-separated, or none', peerNames, Object.keys(peers))
+  .option('--peers <names>', `comma-separated out of ${Object.keys(peers).join(', ')}; or none`, peerNames)
   .option('--rounds <count>', 'rounds of turns', positive, 5)
   .option('--seconds <time>', 'seconds of each turn', positive, 0.4)
   .option('--profile', 'show where Tenet spends its time, by ONNX node, instead of racing')

@@ -112,7 +112,7 @@ function vit({ batch, size, patch, width, blocks, heads }: VitShape): BenchCase 
   return parameters.step('vit', shape, { patch, width, blocks, heads }, labelled(batch, [3, size, size]))
 }
 
-interface MambaShape {
+export interface MambaShape {
   readonly batch: number
   readonly length: number
   readonly width: number
@@ -126,7 +126,7 @@ interface MambaShape {
  * One bidirectional Mamba block (Vision Mamba): both directions share the input and output projections and have their
  * own causal convolution, step size, input and output maps; trained towards a target sequence by squared error.
  */
-function mamba({ batch, length, width, inner, state, kernel, rank }: MambaShape): BenchCase {
+export function mamba({ batch, length, width, inner, state, kernel, rank }: MambaShape): BenchCase {
   const parameters = new Parameters()
   const rows = batch * length
   parameters.norm('norm', width)

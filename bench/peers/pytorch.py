@@ -73,6 +73,10 @@ def operation(op, options):
         return F.gelu
     if op == "scan":
         return scan
+    if op == "selectiveScan":
+        return lambda u, delta, a, b, c, d: selective_scan(
+            u.transpose(1, 2), F.softplus(delta).transpose(1, 2), a, b.transpose(1, 2), c.transpose(1, 2), d
+        ).transpose(1, 2)
     if op == "gather":
         return lambda table, ids: F.embedding(ids, table)
     if op == "resize":

@@ -14,6 +14,7 @@ import {
   Variable,
   vjp,
 } from '../../src/core/index.ts'
+import { selectiveScan } from '../../src/nn/selective-scan.ts'
 import type { BenchCase } from '../cases/case.ts'
 import { cotangentSeed, markOf, sampleValues, uniformValues } from '../samples.ts'
 import type { TenetRunnable } from './runnable.ts'
@@ -28,6 +29,7 @@ const operations: Readonly<Record<string, Operation>> = {
   layerNorm: ({ eps }, x, weight, bias) => layerNorm(x, { weight, bias, epsilon: Number(eps) }),
   gelu: (_, x) => gelu(x),
   scan: (_, decay, drive) => linearScan(decay, drive, { axis: 1 }),
+  selectiveScan: (_, u, delta, A, B, C, D) => selectiveScan(u, delta, A, B, C, { D, softplus: true }).output,
   gather: (_, table, ids) => embedding(table, ids),
   resize: ({ size }, x) => resize(x, { size: Number(size), mode: 'linear' }),
 }

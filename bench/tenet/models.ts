@@ -7,7 +7,6 @@ import {
   flip,
   gelu,
   layerNorm,
-  linearScan,
   logSoftmax,
   matmul,
   mean,
@@ -18,13 +17,13 @@ import {
   relu,
   sigmoid,
   softmax,
-  softplus,
   split,
   sub,
   sum,
   type Tensor,
   Variable,
 } from '../../src/core/index.ts'
+import { scanSteps } from '../../src/nn/selective-scan.ts'
 import type { BenchCase } from '../cases/case.ts'
 
 export type Named = Readonly<Record<string, Tensor>>
@@ -108,28 +107,29 @@ const vit: Loss = (p, batch, attributes) => {
 }
 
 /** One direction of the block: a short causal convolution, then the selective state space; [batch, length, inner]. */
-function selectiveScan(p: Named, name: string, sequence: Tensor, attributes: BenchCase['attributes']): Tensor {
+function direction(p: Named, name: string, sequence: Tensor, attributes: BenchCase['attributes']): Tensor {
   const [inner, state, kernel, rank] = numbers(attributes, 'inner', 'state', 'kernel', 'rank')
-  const channelsFirst = rearrange(sequence, 'b l d -> b d l')
-  const convolved = conv(channelsFirst, p[`${name}.conv.weight`], {
+  const convolved = conv(rearrange(sequence, 'b l d -> b d l 1'), expandDims(p[`${name}.conv.weight`], -1), {
     bias: p[`${name}.conv.bias`],
-    padding: [[kernel - 1, 0]],
+    padding: [
+      [kernel - 1, 0],
+      [0, 0],
+    ],
     groups: inner,
   })
-  const u = silu(rearrange(convolved, 'b d l -> b l d'))
+  const u = silu(rearrange(convolved, 'b d l 1 -> l b d'))
   const [low, input, output] = split(linear(p, `${name}.x_proj`, u), [rank, state, state], -1)
-  const step = softplus(linear(p, `${name}.dt_proj`, low))
-  const decay = exp(mul(expandDims(step, -1), neg(exp(p[`${name}.A_log`]))))
-  const drive = mul(expandDims(mul(step, u), -1), expandDims(input, 2))
-  const states = linearScan(decay, drive, { axis: 1 })
-  return add(sum(mul(states, expandDims(output, 2)), -1), mul(u, p[`${name}.D`]))
+  const step = linear(p, `${name}.dt_proj`, low)
+  const A = neg(exp(p[`${name}.A_log`]))
+  const options = { D: p[`${name}.D`], softplus: true }
+  return rearrange(scanSteps(u, step, A, input, output, options).output, 'l b d -> b l d')
 }
 
 const mamba: Loss = (p, batch, attributes) => {
   const x = batch['input']
   const [hidden, gate] = split(linear(p, 'in_proj', norm(p, 'norm', x, 1e-5)), 2, -1)
-  const backward = flip(selectiveScan(p, 'backward', flip(hidden, 1), attributes), 1)
-  const mixed = add(selectiveScan(p, 'forward', hidden, attributes), backward)
+  const backward = flip(direction(p, 'backward', flip(hidden, 1), attributes), 1)
+  const mixed = add(direction(p, 'forward', hidden, attributes), backward)
   const output = add(x, linear(p, 'out_proj', mul(mixed, silu(gate))))
   const difference = sub(output, batch['target'])
   return mean(mul(difference, difference))
