@@ -5,6 +5,7 @@ export { allocate, type DType, type HostData, isFloat, isInteger } from './dtype
 export * from './einops.ts'
 export * from './interpret.ts'
 export * from './linalg/index.ts'
+export { multiplyAdds } from './multiply-adds.ts'
 export {
   type ExportedModel,
   type ExportOptions,
@@ -20,6 +21,7 @@ export type { Lowering, OnnxAttribute, Primitive, Reference, Spec } from './prim
 export { backend, type DeviceInfo } from './runtime/backend.ts'
 export * from './runtime/compile.ts'
 export * from './runtime/host-tensor.ts'
+export { ModelSession, type ModelValue } from './runtime/model-session.ts'
 export { Program, type ProgramOptions } from './runtime/program.ts'
 export { formatShape, type Shape, sizeOf } from './shape.ts'
 export { simplify } from './simplify.ts'

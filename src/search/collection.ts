@@ -53,7 +53,7 @@ export class Collection {
     this.encoder = encoder
     this.#store = store
     this.#entries = new Entries(encoder)
-    this.#pictures = new Pictures(encoder.imageSize)
+    this.#pictures = new Pictures(encoder)
   }
 
   /** @throws CollectionError when the folder holds something else, or a collection already */
@@ -128,7 +128,7 @@ export class Collection {
     options: IndexOptions = {},
   ): Promise<IndexReport> {
     const unlock = await lockWriter(this.folder)
-    const pictures = new Pictures(this.encoder.imageSize, options.rasterizer)
+    const pictures = new Pictures(this.encoder, options.rasterizer)
     try {
       const place = { encoder: this.encoder, store: this.#store, entries: this.#entries, pictures }
       const onProgress: IndexOptions['onProgress'] = progress => {

@@ -9,6 +9,13 @@ import type { Store } from './store.ts'
 /** Pictures or texts in one call of the encoder: searches get their turn between calls. */
 const encodeAtOnce = 256
 
+/** Bytes of pixels in a batch at most: three batches are under way at a time. */
+const batchPixels = 64 * 2 ** 20
+
+/** Items committed at a time: 2,048 small pictures, fewer large ones. */
+const batchFor = ({ imageSize }: RetrievalEncoder): number =>
+  Math.max(64, Math.min(2048, Math.floor(batchPixels / (imageSize ** 2 * 3))))
+
 interface Encoded {
   readonly rows: StoredRow[]
   readonly newTexts: string[]
@@ -46,7 +53,7 @@ export class Indexing {
   }
 
   async run(items: AsyncIterable<SourceItem> | Iterable<SourceItem>): Promise<IndexReport> {
-    const { batchSize = 2048, signal } = this.#options
+    const { batchSize = batchFor(this.#place.encoder), signal } = this.#options
     let batch: SourceItem[] = []
     try {
       for await (const item of items) {

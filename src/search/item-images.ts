@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import pMap from 'p-map'
-import { decodeImage, ImageError, type ImageLimits } from '../data/decode.ts'
+import { type DecodeOptions, decodeImage, ImageError, type ImageLimits } from '../data/decode.ts'
 import { looksLikeSvg, SvgRasterizer } from '../data/svg/index.ts'
+import type { RetrievalEncoder } from '../tasks/retrieve/encoder.ts'
 import { CollectionError } from './collection-error.ts'
 import type { ItemImage } from './source-item.ts'
 
@@ -17,16 +18,24 @@ export interface Pixels {
 /** Starts an SVG rasterizer when the first SVG comes, or uses the one it was given. */
 export class Pictures {
   readonly #size: number
+  readonly #decoding: Required<Pick<DecodeOptions, 'fit' | 'kernel'>>
   readonly #given: SvgRasterizer | undefined
   #own: Promise<SvgRasterizer> | undefined
 
-  constructor(size: number, rasterizer?: SvgRasterizer) {
-    this.#size = size
+  /** @param encoder decides how large pictures are, and how those that are not square become so */
+  constructor(encoder: RetrievalEncoder, rasterizer?: SvgRasterizer) {
+    this.#size = encoder.imageSize
+    this.#decoding = { fit: encoder.imageFit ?? 'contain', kernel: encoder.imageKernel ?? 'cubic' }
     this.#given = rasterizer
   }
 
-  /** Draws or decodes pictures to squares over white, aspect kept. */
-  async draw(images: readonly (ItemImage | undefined)[], size = this.#size): Promise<Pixels> {
+  /**
+   * Draws or decodes pictures to squares over white.
+   *
+   * @param fit default: as the encoder wants them
+   */
+  async draw(images: readonly (ItemImage | undefined)[], size = this.#size, fit = this.#decoding.fit): Promise<Pixels> {
+    const decoding = { ...this.#decoding, fit }
     const pixels = new Uint8Array(images.length * size * size * 3).fill(255)
     const failed = new Map<number, string>()
     const svgs: { index: number; svg: string }[] = []
@@ -37,7 +46,7 @@ export class Pictures {
         try {
           const svg = await svgOf(image)
           if (svg !== undefined) svgs.push({ index, svg })
-          else if (!('svg' in image)) pixels.set(await decode(image, size), index * size * size * 3)
+          else if (!('svg' in image)) pixels.set(await decode(image, size, decoding), index * size * size * 3)
         } catch (error) {
           failed.set(index, reasonOf(error))
         }
@@ -85,8 +94,12 @@ async function svgOf(image: ItemImage): Promise<string | undefined> {
   return /\.svg$/i.test(image.path) ? await readFile(image.path, 'utf8') : undefined
 }
 
-async function decode(image: { path: string } | { bytes: Uint8Array }, size: number): Promise<Uint8Array> {
-  const options = { ...limits, size: [size, size] as const, fit: 'contain' as const }
+async function decode(
+  image: { path: string } | { bytes: Uint8Array },
+  size: number,
+  decoding: Pick<DecodeOptions, 'fit' | 'kernel'>,
+): Promise<Uint8Array> {
+  const options = { ...limits, ...decoding, size: [size, size] as const }
   const { values } = await decodeImage(
     'path' in image ? image.path : image.bytes,
     options,
@@ -129,11 +142,13 @@ export async function queryPixels(
   size: number,
   sketch: boolean,
 ): Promise<Uint8Array> {
-  const side = sketch ? sketchSide : size
-  const { pixels, failed } = await pictures.draw([{ bytes }], side)
+  // A drawing is kept whole: it is cropped to its ink afterwards.
+  const { pixels, failed } = sketch
+    ? await pictures.draw([{ bytes }], sketchSide, 'contain')
+    : await pictures.draw([{ bytes }])
   const reason = failed.get(0)
   if (reason !== undefined) throw new CollectionError(`image: ${reason}.`)
-  return sketch ? centredInk(pixels, side, size) : pixels
+  return sketch ? centredInk(pixels, sketchSide, size) : pixels
 }
 
 async function centredInk(pixels: Uint8Array, side: number, size: number): Promise<Uint8Array> {

@@ -86,7 +86,7 @@ export interface IndexOptions {
   rasterizer?: SvgRasterizer
   /** Remove items that the source no longer holds. Default false. */
   removeMissing?: boolean
-  /** Items committed at a time. Default 2,048. */
+  /** Items committed at a time. Default 2,048, fewer where an encoder takes large pictures. */
   batchSize?: number
 }
 

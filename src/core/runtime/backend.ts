@@ -4,7 +4,8 @@ import type { DType, HostData } from '../dtype.ts'
 /** The part of an ONNX Runtime package that programs use; onnxruntime-node and onnxruntime-web both have it. */
 export interface Runtime {
   readonly InferenceSession: {
-    create(model: Uint8Array, options?: InferenceSession.SessionOptions): Promise<InferenceSession>
+    /** @param model the file's bytes, or its path (in a browser: its address) */
+    create(model: string | Uint8Array, options?: InferenceSession.SessionOptions): Promise<InferenceSession>
   }
   readonly Tensor: new (type: never, data: never, dims?: readonly number[]) => OrtTensor
 }

@@ -18,7 +18,7 @@ export interface ProgramOptions {
 /** Runs on one device go one after another: each uses all cores, and steps write variables. */
 let queue: Promise<unknown> = Promise.resolve()
 
-function enqueue<T>(work: () => Promise<T>): Promise<T> {
+export function enqueue<T>(work: () => Promise<T>): Promise<T> {
   const result = queue.then(work, work)
   queue = result.catch(() => undefined)
   return result

@@ -12,6 +12,12 @@ export interface RetrievalEncoder {
   readonly widths: readonly number[]
   /** Side, in pixels, of the images it takes. */
   readonly imageSize: number
+  /** How pictures of another shape become square: whole over white (`contain`, the default), cut to the middle, or stretched. */
+  readonly imageFit?: 'contain' | 'cover' | 'fill'
+  /** Interpolation it was trained with. Default `cubic`. */
+  readonly imageKernel?: 'nearest' | 'linear' | 'cubic' | 'lanczos3'
+  /** What `loadEncoder` finds it by: a path or `hf:owner/name`; undefined for the one that comes with Tenet. */
+  readonly source?: string
   /**
    * @param texts any strings, in any language; an empty one gives a finite vector
    * @returns row-major [texts.length, dim], every row of unit length
