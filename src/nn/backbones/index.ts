@@ -1,4 +1,5 @@
 export * from './cnn.ts'
 export * from './image-backbone.ts'
+export * from './mobilenet.ts'
 export * from './resnet.ts'
 export * from './vit.ts'
