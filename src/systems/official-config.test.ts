@@ -22,6 +22,11 @@ describe('OfficialConfig', () => {
       [5, 5],
     ])
     expect(config.pair('depth')).toEqual([3, 3])
+    expect(config.lists('kernels')).toEqual([
+      [3, 3],
+      [5, 5],
+    ])
+    expect(config.lists('absent', [[1], [2, 3]])).toEqual([[1], [2, 3]])
     expect(config.text('name', '')).toBe('v2')
     expect(config.record('inner').number('expand')).toBe(2)
     expect(config.record('kwargs').number('eps')).toBe(1e-5)

@@ -52,6 +52,13 @@ export class OfficialConfig {
     return [height, width]
   }
 
+  /** A list whose entries are lists of numbers, or single numbers that count as lists of one. */
+  lists(name: string, fallback?: readonly (readonly number[])[]): number[][] {
+    const value = this.#get(name) ?? fallback
+    if (!Array.isArray(value)) return this.#fail(name, 'a list of lists of numbers')
+    return value.map((_, i) => new OfficialConfig(this.system, { [`${name}.${i}`]: value[i] }).numbers(`${name}.${i}`))
+  }
+
   /** A list whose entries are pairs, or single numbers that count for both. */
   pairs(name: string, fallback: readonly (readonly [number, number])[]): (readonly [number, number])[] {
     const value = this.#get(name) ?? fallback
