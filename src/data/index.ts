@@ -26,7 +26,15 @@ export {
   imageToFloat32,
   readImageHeader,
 } from './decode.ts'
-export { cacheFolder, type DownloadOptions, download, sha256 } from './download.ts'
+export {
+  cacheFolder,
+  type DownloadOptions,
+  download,
+  downloadLarge,
+  fileSha256,
+  type LargeDownloadOptions,
+  sha256,
+} from './download.ts'
 export {
   debianFashionMnistFolder,
   type FashionMnist,
@@ -36,6 +44,15 @@ export {
   fashionMnistNormalisation,
   loadFashionMnist,
 } from './fashion-mnist.ts'
+export {
+  fetchFromHub,
+  type HubDownload,
+  type HubOptions,
+  type HubReference,
+  hubFolder,
+  hubReference,
+  isHubName,
+} from './hugging-face.ts'
 export { type IdxArray, parseIdx } from './idx.ts'
 export { type ImageFolder, type ImageFolderOptions, openImageFolder } from './image-folder.ts'
 export { DataLoader, type EpochOptions, type LoaderOptions } from './loader.ts'

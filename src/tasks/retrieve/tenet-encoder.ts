@@ -26,11 +26,13 @@ export class TenetEncoder implements RetrievalEncoder {
   readonly card: EncoderCard
   readonly model: DualEncoder
   readonly id: string
+  readonly source: string | undefined
   readonly #features: TextFeaturizer
   readonly #text
   readonly #image
 
-  constructor(card: EncoderCard, model: DualEncoder, id: string, device?: string) {
+  constructor(card: EncoderCard, model: DualEncoder, id: string, device?: string, source?: string) {
+    this.source = source
     this.card = card
     this.model = nameVariables(model)
     this.id = id
@@ -138,8 +140,13 @@ export async function saveEncoder(path: string, card: EncoderCard, model: DualEn
   await saveCheckpoint(path, { tensors, state: { ...card } })
 }
 
-/** Reads an encoder written by {@link saveEncoder}. @throws one line when the bytes are not one, or are damaged */
-export function readEncoder(bytes: Uint8Array, path: string, device?: string): TenetEncoder {
+/**
+ * Reads an encoder written by {@link saveEncoder}.
+ *
+ * @param source what `loadEncoder` finds it by; undefined for the one that comes with Tenet
+ * @throws one line when the bytes are not one, or are damaged
+ */
+export function readEncoder(bytes: Uint8Array, path: string, device?: string, source?: string): TenetEncoder {
   const { tensors, state } = parseCheckpoint(bytes, path)
   const card = state as unknown as EncoderCard
   if (card.kind !== 'retrieval-encoder') throw new Error(`${path} is not a retrieval encoder`)
@@ -158,5 +165,5 @@ export function readEncoder(bytes: Uint8Array, path: string, device?: string): T
     throw new Error(`${path}: ${(error as Error).message}`)
   }
   const id = createHash('sha256').update(bytes).digest('hex').slice(0, 16)
-  return new TenetEncoder(card, model, id, device)
+  return new TenetEncoder(card, model, id, device, source)
 }

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { type DType, HostTensor, hostTensor, ModelSession, type ModelValue } from '../../../core/index.ts'
+import { fileSha256 } from '../../../data/index.ts'
 import type { RetrievalEncoder } from '../encoder.ts'
 import { type ImagePreprocessing, normalisePixels, readPreprocessing } from './image-preprocessing.ts'
 import { type PairFiles, readJson } from './pair-files.ts'
@@ -349,7 +349,7 @@ async function identityOf(files: PairFiles): Promise<string> {
   const data = (await Promise.all(models.map(dataFilesOf))).flat()
   const texts = [files.preprocessing, files.tokenizer, files.tokenizerConfig, files.config]
   const paths = [...models, ...new Set(data), ...texts.filter(path => path !== undefined)]
-  const digests = await Promise.all(paths.map(digestOf))
+  const digests = await Promise.all(paths.map(fileSha256))
   const { manifest } = files
   const told = manifest && [manifest.maxLength, manifest.padding, manifest.imageOutput, manifest.textOutput]
   return createHash('sha256')
@@ -365,10 +365,4 @@ async function dataFilesOf(model: string): Promise<string[]> {
   if (others.length === 0) return []
   const bytes = await readFile(model)
   return others.filter(name => bytes.includes(name)).map(name => join(folder, name))
-}
-
-async function digestOf(path: string): Promise<string> {
-  const hash = createHash('sha256')
-  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) hash.update(chunk as Uint8Array)
-  return hash.digest('hex')
 }
