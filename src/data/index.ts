@@ -44,6 +44,7 @@ export {
   fashionMnistNormalisation,
   loadFashionMnist,
 } from './fashion-mnist.ts'
+export * from './glyphs/index.ts'
 export {
   fetchFromHub,
   type HubDownload,
@@ -60,4 +61,6 @@ export { type MixOptions, mixBatch } from './mix.ts'
 export type { Normalisation } from './normalise.ts'
 export { RandomStream, randomPurposes, shuffledOrder } from './random.ts'
 export { readSample, type SampleValues } from './read-sample.ts'
+export * from './scenes/index.ts'
+export * from './sprites/index.ts'
 export { serveRequests, WorkerPool } from './worker-pool.ts'

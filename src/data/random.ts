@@ -23,6 +23,11 @@ export const randomPurposes = {
   affine: 6,
   erasing: 7,
   mix: 8,
+  scene: 9,
+  cueScene: 10,
+  board: 11,
+  texture: 12,
+  sample: 13,
 } as const
 
 /** High 32 bits of the 64-bit product of two unsigned 32-bit integers. */

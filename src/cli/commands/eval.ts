@@ -21,7 +21,10 @@ export function addEval(program: Command): void {
     .command('classify')
     .description('measure a classifier on labelled pictures')
     .requiredOption('--model <file>', 'a model written by `tenet train classify`')
-    .requiredOption('--data <name|folder>', "'fashion-mnist', or a folder with one folder of pictures a class")
+    .requiredOption(
+      '--data <name|folder>',
+      "'fashion-mnist', 'icons', 'emoji', 'glyphs', or a folder with one folder of pictures a class",
+    )
     .option('--part <name>', 'train, validation or test', 'test')
     .option('--device <name>', 'see `tenet devices`')
     .option('--json', 'print one JSON document', false)

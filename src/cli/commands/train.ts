@@ -37,7 +37,10 @@ export function addTrain(program: Command): void {
   train
     .command('classify')
     .description('train a classifier of pictures')
-    .requiredOption('--data <name|folder>', "'fashion-mnist', or a folder with one folder of pictures a class")
+    .requiredOption(
+      '--data <name|folder>',
+      "'fashion-mnist', 'icons', 'emoji', 'glyphs', or a folder with one folder of pictures a class",
+    )
     .option('--model <name>', 'cnn, resnet, vit or a system (see `tenet systems`)', 'resnet')
     .option('--options <json>', 'options of the model, such as {"dim":128,"depth":6}', jsonObject)
     .option('--into <folder>', 'folder of the run (default: runs/<data>-<model>-<seed>)')

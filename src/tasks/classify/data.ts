@@ -5,7 +5,11 @@ import {
   loadFashionMnist,
   measureNormalisation,
   type Normalisation,
+  openEmoji,
+  openGlyphs,
+  openIcons,
   openImageFolder,
+  type PictureParts,
   type Skipped,
 } from '../../data/index.ts'
 
@@ -33,8 +37,31 @@ export interface DataOptions {
   readonly onProgress?: (done: number, total: number) => void
 }
 
+/** Data sets that are drawn from installed packages, by name; letters and icons mean something else when mirrored. */
+const drawnSets: Readonly<Record<string, (size: number | undefined) => Promise<PictureParts>>> = {
+  icons: size => openIcons({ size }),
+  emoji: size => openEmoji({ size }),
+  glyphs: size => openGlyphs({ size }),
+}
+
+/** Names that `--data` knows beside folders. */
+export const classificationDataSets: readonly string[] = ['fashion-mnist', ...Object.keys(drawnSets)]
+
+async function openDrawn(source: string, size: number | undefined): Promise<ClassificationData> {
+  const parts = await drawnSets[source](size)
+  const [channels, height, width] = parts.train.shape
+  return {
+    ...parts,
+    channels,
+    size: [height, width],
+    augment: { randomCrop: { padding: Math.max(1, Math.round(height / 16)) } },
+    skipped: [],
+    warnings: [],
+  }
+}
+
 /**
- * Opens a data set by name (`fashion-mnist`) or a folder of pictures by class.
+ * Opens a data set by name (see {@link classificationDataSets}) or a folder of pictures by class.
  * @throws one line when there is no such data
  */
 export async function openClassificationData(source: string, options: DataOptions = {}): Promise<ClassificationData> {
@@ -55,13 +82,14 @@ export async function openClassificationData(source: string, options: DataOption
       warnings: [],
     }
   }
+  if (Object.hasOwn(drawnSets, source)) return openDrawn(source, options.size)
   const isFolder = await stat(source).then(
     info => info.isDirectory(),
     () => false,
   )
   if (!isFolder)
     throw new Error(
-      `there is no data set or folder '${source}'; give 'fashion-mnist' or a folder with one folder of pictures a class`,
+      `there is no data set or folder '${source}'; give ${classificationDataSets.map(name => `'${name}'`).join(', ')} or a folder with one folder of pictures a class`,
     )
   const { size = 64, channels = 3, seed = 0, onProgress } = options
   const folder = await openImageFolder(source, { size: [size, size], channels, seed, onProgress })

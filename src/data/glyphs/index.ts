@@ -1,0 +1,9 @@
+export {
+  alphanumerics,
+  type Glyph,
+  type GlyphOptions,
+  type Glyphs,
+  glyphFonts,
+  heldOutFonts,
+  openGlyphs,
+} from './glyphs.ts'
