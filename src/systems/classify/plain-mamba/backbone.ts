@@ -2,9 +2,9 @@ import { formatShape, gelu, pad, relu, resize, type Tensor } from '../../../core
 import {
   BatchNorm,
   Conv2d,
+  type DenseBackbone,
   Dropout,
   DropPath,
-  type ImageBackbone,
   initialise,
   LayerNorm,
   Linear,
@@ -244,7 +244,7 @@ export class PlainMambaBackbone extends Module {
 }
 
 /** The backbone with a linear classifier on the mean of its tokens. */
-export class PlainMamba extends Module implements ImageBackbone {
+export class PlainMamba extends Module implements DenseBackbone {
   readonly backbone: PlainMambaBackbone
   readonly head: { readonly fc: Linear }
 
@@ -261,6 +261,11 @@ export class PlainMamba extends Module implements ImageBackbone {
 
   features(images: Tensor): Tensor {
     return this.backbone.features(images)
+  }
+
+  /** The maps of the layers asked for, each [batch, dim, rows, columns]; by default of the last. */
+  featureMaps(images: Tensor): Tensor[] {
+    return this.backbone.encode(images).maps
   }
 
   /** [batch, channels, height, width] -> [batch, classes] */

@@ -2,9 +2,9 @@ import { concat, flip, formatShape, type Tensor } from '../../../core/index.ts'
 import {
   BiMambaMixer,
   Conv2d,
+  type DenseBackbone,
   Dropout,
   DropPath,
-  type ImageBackbone,
   initialise,
   LayerNorm,
   Linear,
@@ -195,6 +195,12 @@ export class VimEncoder extends Module {
     return this.#options.pool === 'max' ? cls.max(1) : cls.mean(1)
   }
 
+  /** The tokens as one map [batch, dim, rows, columns]. */
+  featureMaps(images: Tensor): Tensor[] {
+    const { tokens, grid } = this.encode(images)
+    return [tokens.rearrange('b (h w) d -> b d h w', { h: grid[0] })]
+  }
+
   override forward(images: Tensor): Tensor {
     return this.features(images)
   }
@@ -319,7 +325,7 @@ export interface VimOptions extends VimEncoderOptions {
 }
 
 /** {@link VimEncoder} with a linear classifier on what it pools. */
-export class Vim extends VimEncoder implements ImageBackbone {
+export class Vim extends VimEncoder implements DenseBackbone {
   readonly head?: Linear
   readonly #largest: boolean
 

@@ -151,6 +151,8 @@ export interface ResidualUnetOptions extends ConvStyle {
   readonly stageMixers?: readonly MapModule[]
   /** What the deepest map passes through after that; default nothing. */
   readonly bottleneck?: MapModule
+  /** What the map of each decoder stage passes through, from the deepest to the full size; default nothing. */
+  readonly decoderMixers?: readonly MapModule[]
 }
 
 /** A module from maps [batch, channels, height, width] to maps of the same shape. */
@@ -200,8 +202,10 @@ class Decoder extends Module {
   readonly upsample_layers: Upsample[]
   readonly stages: Sequential[]
   readonly seg_layers: Conv2d[]
-  constructor(upsamples: Upsample[], stages: Sequential[], segments: Conv2d[]) {
+  readonly mixers?: readonly MapModule[]
+  constructor(upsamples: Upsample[], stages: Sequential[], segments: Conv2d[], mixers?: readonly MapModule[]) {
     super()
+    if (mixers) this.mixers = mixers
     this.upsample_layers = upsamples
     this.stages = stages
     this.seg_layers = segments
@@ -212,7 +216,8 @@ class Decoder extends Module {
     return this.stages
       .map((stage, s) => {
         const larger = this.upsample_layers[s].forward(below)
-        below = stage.forward(s < this.stages.length - 1 ? concat([larger, maps[maps.length - 2 - s]], 1) : larger)
+        const own = stage.forward(s < this.stages.length - 1 ? concat([larger, maps[maps.length - 2 - s]], 1) : larger)
+        below = this.mixers?.[s].forward(own) ?? own
         return this.seg_layers[s].forward(below)
       })
       .toReversed()
@@ -259,6 +264,7 @@ export class ResidualUnet extends Module {
       up.map(i => new Upsample(widths[i + 1], widths[i], strides[i + 1])),
       up.map((i, s) => stage(s < up.length - 1 ? 2 * widths[i] : widths[i], i, unit, blocksDecoder[s])),
       up.map(i => convolution(widths[i], classes, unit, unit)),
+      options.decoderMixers,
     )
   }
 
