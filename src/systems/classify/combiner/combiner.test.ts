@@ -11,6 +11,7 @@ import {
   interpret,
   multiplyAdds,
   placeholder,
+  sizeOf,
   type Tensor,
   tensor,
   topologicalOrder,
@@ -231,15 +232,19 @@ describe('loading official parameters', () => {
 })
 
 describe('what attention costs', () => {
-  /** Width of the softmax that is computed last: the joint one. */
-  const joint = (output: Tensor): number => {
-    const softmaxes = topologicalOrder([output]).filter(({ primitive }) => primitive.name === 'softmax')
-    return softmaxes[softmaxes.length - 1].outputs[0].shape.slice(-1)[0]
+  /** Width of the widest softmax with a line for each position and head. */
+  const joint = (output: Tensor, lines: number): number => {
+    const shapes = topologicalOrder([output])
+      .filter(({ primitive }) => primitive.name === 'softmax')
+      .map(({ outputs: [{ shape }] }) => shape)
+    return Math.max(
+      ...shapes.filter(shape => sizeOf(shape.slice(0, -1)) === lines).map(shape => shape[shape.length - 1]),
+    )
   }
   it('is counted as it is computed', () => {
     for (const pattern of ['local', 'fixed', 'axial', 'mixture', 'logsparse'] as const) {
       const output = layer({ pattern, segment: 16 }).forward(placeholder('x', [1, 256, 8]))
-      expect(joint(output), pattern).toBe(logitsPerToken(pattern, 256, 16))
+      expect(joint(output, 2 * 256), pattern).toBe(logitsPerToken(pattern, 256, 16))
     }
     expect(logitsPerToken('fixed', 256, 16)).toBe(32)
     expect(logitsPerToken('dense', 256, 16)).toBe(256)
