@@ -1,14 +1,14 @@
 import type { Collection } from '../search/index.ts'
+import { openEncoderOf } from './encoders.ts'
 
-/** Opens a collection with its encoder, lets `use` ask it, and closes both. @param weights file of the encoder; default the one that comes with Tenet */
+/** Opens a collection with its encoder, lets `use` ask it, and closes both. @param source encoder; default the one that made it */
 export async function withCollection<T>(
   folder: string,
-  weights: string | undefined,
+  source: string | undefined,
   use: (collection: Collection) => Promise<T>,
 ): Promise<T> {
   const { Collection } = await import('../search/index.ts')
-  const { loadEncoder } = await import('../tasks/retrieve/load-encoder.ts')
-  const encoder = await loadEncoder(weights)
+  const encoder = await openEncoderOf(folder, source)
   try {
     const collection = await Collection.open(folder, encoder)
     try {

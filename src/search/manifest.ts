@@ -7,7 +7,14 @@ import { CollectionError } from './collection-error.ts'
 export interface Manifest {
   readonly format: 'tenet-collection'
   readonly version: 1
-  readonly encoder: { id: string; name: string; dim: number; widths: readonly number[] }
+  readonly encoder: {
+    readonly id: string
+    readonly name: string
+    readonly dim: number
+    readonly widths: readonly number[]
+    /** Where it was found; left out for the one that comes with Tenet. */
+    readonly source?: string
+  }
   /** Items at the last finished indexing. */
   readonly count: number
 }
@@ -44,8 +51,8 @@ function parse(text: string): Manifest | undefined {
   }
 }
 
-export function manifestOf({ id, name, dim, widths }: RetrievalEncoder, count: number): Manifest {
-  return { format: 'tenet-collection', version: 1, encoder: { id, name, dim, widths }, count }
+export function manifestOf({ id, name, dim, widths, source }: RetrievalEncoder, count: number): Manifest {
+  return { format: 'tenet-collection', version: 1, encoder: { id, name, dim, widths, source }, count }
 }
 
 /** Replaces the manifest as a whole: a crash leaves the old one or the new one. */

@@ -12,8 +12,8 @@ export interface Rasterizer {
   ): Promise<{ pixels: Uint8Array; failed: readonly { index: number; reason: string }[] }>
 }
 
-/** Side that a query's picture is brought to before it goes on; more than any encoder looks at. */
-export const querySide = 256
+/** Side that a query's picture is brought to before it goes on; no less than encoders look at. */
+export const querySide = 512
 
 /** Bytes of base64, with or without a `data:` prefix. */
 export function decodeBase64(text: string): Uint8Array {

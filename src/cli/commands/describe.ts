@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { encoderOption } from '../encoders.ts'
 import { withCollection } from '../opened-collection.ts'
 import { asUserError, wholeNumber } from '../options.ts'
 import { printTable } from '../table.ts'
@@ -18,7 +19,7 @@ export function addDescribe(program: Command): void {
     .argument('<image>', 'a picture file')
     .option('--collection <folder>', 'whose texts to choose from', 'icons')
     .option('--top <n>', 'number of texts', wholeNumber(1), 10)
-    .option('--encoder <file>', 'encoder weights; default the one that comes with Tenet')
+    .option(encoderOption.flags, `${encoderOption.describes}; default the one that made the collection`)
     .option('--json', 'print one JSON document', false)
     .addHelpText('after', '\nExample:\n  tenet describe picture.png --collection icons')
     .action((file: string, flags: DescribeFlags) => asUserError(() => describe(file, flags)))

@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import type { IconItem } from '../../data/icons/index.ts'
 import type { SvgRasterizer } from '../../data/svg/index.ts'
 import type { Collection, SourceItem } from '../../search/index.ts'
 import type { IconSetKind, NamedItem, QuerySet, Ranker, SetReport } from '../../tasks/retrieve/evaluation/index.ts'
 import type { RetrievalEncoder } from '../../tasks/retrieve/index.ts'
+import { encoderOption, openEncoder, openEncoderOf } from '../encoders.ts'
 import { asUserError, commaList, wholeNumber } from '../options.ts'
 import { ProgressBar } from '../progress.ts'
 import { printTable } from '../table.ts'
@@ -16,6 +17,8 @@ interface Flags {
   readonly queries?: string
   readonly sets?: string[]
   readonly icons?: string[]
+  readonly encoder?: string
+  /** What `encoder` was called before. */
   readonly model?: string
   readonly baselinesOnly: boolean
   readonly wholeGallery: boolean
@@ -38,7 +41,11 @@ export function addEvalRetrieve(evaluate: Command): void {
       "prefixes of the icon sets searched, with commas (default: the collection's, or those trained on)",
       commaList,
     )
-    .option('--model <file>', 'an encoder written by `tenet train retrieve` (default: the one that comes with Tenet)')
+    .option(
+      encoderOption.flags,
+      `${encoderOption.describes} (default: the one that made the collection, or that comes with Tenet)`,
+    )
+    .addOption(new Option('--model <file>').hideHelp())
     .option('--baselines-only', 'measure only what an encoder is compared with', false)
     .option(
       '--whole-gallery',
@@ -51,7 +58,7 @@ export function addEvalRetrieve(evaluate: Command): void {
     .option('--json', 'print one JSON document', false)
     .addHelpText(
       'after',
-      '\nAliases and emoji words are asked of a collection without them, which is made in the --into folder.\n\nExamples:\n  tenet eval retrieve --collection icons --queries demo/queries.jsonl\n  tenet eval retrieve --sets aliases,sketches --limit 500',
+      '\nAliases and emoji words are asked of a collection without them, which is made in the --into folder.\n\nExamples:\n  tenet eval retrieve --collection icons --queries demo/queries.jsonl\n  tenet eval retrieve --sets aliases,sketches --limit 500\n  tenet eval retrieve --encoder hf:Xenova/clip-vit-base-patch32 --sets names',
     )
     .action((flags: Flags) => evalRetrieve(flags))
 }
@@ -144,8 +151,11 @@ class Evaluation {
   }
 
   async #encoder(): Promise<RetrievalEncoder> {
-    const { loadEncoder } = await import('../../tasks/retrieve/index.ts')
-    const encoder = await asUserError(() => loadEncoder(this.#flags.model))
+    const { collection, encoder: given, model } = this.#flags
+    const source = given ?? model
+    const encoder = await asUserError(() =>
+      collection === undefined ? openEncoder(source) : openEncoderOf(collection, source),
+    )
     this.#closers.push(() => encoder.close())
     return encoder
   }

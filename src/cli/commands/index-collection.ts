@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { encoderOption, openEncoderOf } from '../encoders.ts'
 import { asUserError, commaList } from '../options.ts'
 import { duration, ProgressBar } from '../progress.ts'
 
@@ -24,7 +25,10 @@ export function addIndex(program: Command): void {
     .description('make pictures and texts searchable, or bring a collection up to date')
     .argument('<source>', "a folder of pictures, a table (CSV, JSON lines, Parquet), or 'icons'")
     .requiredOption('--into <collection>', 'folder of the collection; made if there is none')
-    .option('--encoder <file>', 'encoder weights; default the one that comes with Tenet')
+    .option(
+      encoderOption.flags,
+      `${encoderOption.describes}; default the one that comes with Tenet, or that made the collection`,
+    )
     .option('--sets <names>', 'of icons: only these sets, separated by commas', commaList)
     .option('--id <column>', 'of a table: the column that tells items apart')
     .option('--name <column>', 'of a table: the column to show')
@@ -35,14 +39,13 @@ export function addIndex(program: Command): void {
     .option('--json', 'print one JSON document', false)
     .addHelpText(
       'after',
-      '\nExamples:\n  tenet index photos/ --into my-photos\n  tenet index products.csv --into shop --text title,description --image photo\n  tenet index icons --sets lucide,tabler --into icons',
+      '\nExamples:\n  tenet index photos/ --into my-photos\n  tenet index products.csv --into shop --text title,description --image photo\n  tenet index icons --sets lucide,tabler --into icons\n  tenet index photos/ --into my-photos --encoder hf:Xenova/clip-vit-base-patch32',
     )
     .action((source: string, flags: IndexFlags) => asUserError(() => indexSource(source, flags)))
 }
 
 async function indexSource(name: string, flags: IndexFlags): Promise<void> {
   const { Collection, openSource } = await import('../../search/index.ts')
-  const { loadEncoder } = await import('../../tasks/retrieve/load-encoder.ts')
   const columns = {
     id: flags.id,
     name: flags.name,
@@ -51,7 +54,7 @@ async function indexSource(name: string, flags: IndexFlags): Promise<void> {
     metadata: flags.metadata,
   }
   const source = await openSource(name, { sets: flags.sets, columns })
-  const encoder = await loadEncoder(flags.encoder)
+  const encoder = await openEncoderOf(flags.into, flags.encoder)
   const collection = await Collection.openOrCreate(flags.into, encoder)
   const bar = new ProgressBar('indexing {bar} {value}/{total}  {rate} items/s  {left} left', { silent: flags.json })
   const controller = new AbortController()

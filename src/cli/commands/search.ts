@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import type { Command } from 'commander'
+import { encoderOption } from '../encoders.ts'
 import { withCollection } from '../opened-collection.ts'
 import { asUserError, wholeNumber } from '../options.ts'
 import { printTable } from '../table.ts'
@@ -28,7 +29,7 @@ export function addSearch(program: Command): void {
     .option('--where <sql>', 'a condition over the metadata, such as "set = \'lucide\'"')
     .option('--top <n>', 'number of results', wholeNumber(1), 10)
     .option('--mode <name>', 'hybrid, meaning or keywords', 'hybrid')
-    .option('--encoder <file>', 'encoder weights; default the one that comes with Tenet')
+    .option(encoderOption.flags, `${encoderOption.describes}; default the one that made the collection`)
     .option('--json', 'print one JSON document', false)
     .addHelpText(
       'after',

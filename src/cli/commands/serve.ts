@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import type { ServedCollection } from '../../server/index.ts'
 import type { IndexingDemo } from '../demo-collection.ts'
+import { encoderOption, OpenedCollections } from '../encoders.ts'
 import { openInBrowser } from '../open-in-browser.ts'
 import { asUserError, commaList, wholeNumber } from '../options.ts'
 import { UserError } from '../user-error.ts'
@@ -27,7 +28,7 @@ export function addServe(program: Command): void {
     .option('--port <n>', 'port to listen on', wholeNumber(0), 4242)
     .option('--host <address>', 'address to listen on; any but this machine itself needs an API key', '127.0.0.1')
     .option('--api-key <key>', 'ask every request for this key; also TENET_API_KEY')
-    .option('--encoder <file>', 'encoder weights; default the one that comes with Tenet')
+    .option(encoderOption.flags, `${encoderOption.describes}; default of each collection the one that made it`)
     .option('--demo', 'index the installed icon sets in the background and serve them', false)
     .option('--sets <names>', 'of the demo: only these sets, separated by commas', commaList)
     .option('--open', 'show the page in the browser', false)
@@ -52,9 +53,8 @@ async function serve(folders: string[], flags: ServeFlags): Promise<void> {
   if (!isLoopback(host) && !apiKey)
     throw new UserError(`--host ${host} can be reached from other machines: give --api-key or TENET_API_KEY too`)
   const { SvgRasterizer } = await import('../../data/svg/index.ts')
-  const { loadEncoder } = await import('../../tasks/retrieve/load-encoder.ts')
-  const encoder = await loadEncoder(flags.encoder)
-  const { collections, demo } = await openAll(folders, encoder, flags)
+  const opened = new OpenedCollections()
+  const { collections, demo } = await openAll(folders, opened, flags)
   const rasterizer = await SvgRasterizer.create({ workers: 1 })
   const app = await createServer({
     collections,
@@ -78,25 +78,24 @@ async function serve(folders: string[], flags: ServeFlags): Promise<void> {
   await app.close()
   await indexing
   await rasterizer.close()
-  for (const { collection } of collections) await collection.close()
-  await encoder.close()
+  await demo?.served.collection.close()
+  await opened.close()
 }
 
 async function openAll(
   folders: readonly string[],
-  encoder: Awaited<ReturnType<typeof import('../../tasks/retrieve/load-encoder.ts').loadEncoder>>,
-  { demo: wantsDemo, sets }: ServeFlags,
+  opened: OpenedCollections,
+  { demo: wantsDemo, sets, encoder }: ServeFlags,
 ): Promise<{ collections: ServedCollection[]; demo?: IndexingDemo }> {
-  const { Collection } = await import('../../search/index.ts')
   const { collectionFacets } = await import('../../server/index.ts')
   const collections: ServedCollection[] = []
   for (const folder of folders) {
-    const collection = await Collection.open(folder, encoder)
+    const collection = await opened.open(folder, encoder)
     collections.push({ collection, facets: collectionFacets(collection) })
   }
   if (!wantsDemo) return { collections }
   const { demoCollection } = await import('../demo-collection.ts')
-  const demo = await demoCollection(encoder, sets)
+  const demo = await demoCollection(await opened.encoder(encoder), sets)
   return { collections: [demo.served, ...collections], demo }
 }
 

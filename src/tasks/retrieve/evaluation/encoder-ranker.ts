@@ -1,3 +1,4 @@
+import sharp from 'sharp'
 import type { RetrievalEncoder } from '../encoder.ts'
 import { averagedPixels } from './image-baselines.ts'
 import type { Picture, Ranker } from './ranker.ts'
@@ -11,9 +12,13 @@ export interface GalleryVectors {
   readonly names: Float32Array
 }
 
-/** A picture of another, smaller or equal, size, by averaging the pixels that fall into each of its own. */
-export function shrunkPicture({ pixels, size }: Picture, side: number): Uint8Array {
-  if (side > size) throw new RangeError(`shrunkPicture: a picture of ${size} pixels cannot shrink to ${side}`)
+/** A picture of another size: a smaller one averages the pixels that fall into each of its own, a larger one interpolates. */
+export async function resizedPicture({ pixels, size }: Picture, side: number): Promise<Uint8Array> {
+  if (side > size)
+    return sharp(pixels, { raw: { width: size, height: size, channels: 3 } })
+      .resize(side, side, { kernel: 'cubic' })
+      .raw()
+      .toBuffer()
   const out = new Uint8Array(3 * side * side)
   for (let c = 0; c < 3; c++) {
     const channel = averagedPixels(size, side, at => pixels[at + c])
@@ -50,8 +55,8 @@ export function encoderRanker(
   weights: { readonly names: number; readonly images: number },
 ): Ranker {
   const { dim, imageSize } = encoder
-  const encode = ({ text, image }: { text?: string; image?: Picture }) =>
-    image ? encoder.encodeImages(shrunkPicture(image, imageSize), 1) : encoder.encodeTexts([text ?? ''])
+  const encode = async ({ text, image }: { text?: string; image?: Picture }) =>
+    image ? encoder.encodeImages(await resizedPicture(image, imageSize), 1) : encoder.encodeTexts([text ?? ''])
   return {
     name,
     answers: () => true,

@@ -16,7 +16,8 @@ export interface Gallery {
   readonly failed: readonly { readonly id: string; readonly reason: string }[]
 }
 
-const batchSize = 2048
+/** Bytes of pixels drawn at a time, at most. */
+const batchPixels = 64 * 2 ** 20
 
 /**
  * Draws icons, and encodes their pictures and their names (names alone: aliases and keywords are what is asked for).
@@ -31,6 +32,7 @@ export async function readGallery(
 ): Promise<Gallery> {
   const size = Math.max(baselineSize, encoder?.imageSize ?? 0)
   const area = baselineSize ** 2
+  const batchSize = Math.max(16, Math.min(2048, Math.floor(batchPixels / (size ** 2 * 3))))
   const thumbnails = new Uint8Array(items.length * area)
   const dim = encoder?.dim ?? 0
   const images = new Float32Array(items.length * dim)
