@@ -9,4 +9,8 @@ export interface RegistryEntry {
 }
 
 /** Every system, by task and id. */
-export const registry: readonly RegistryEntry[] = []
+export const registry: readonly RegistryEntry[] = [
+  { id: 'plain-mamba', task: 'classify', load: () => import('./classify/plain-mamba/index.ts') },
+  { id: 'vision-mamba', task: 'classify', load: () => import('./classify/vision-mamba/index.ts') },
+  { id: 'medical-ssm', task: 'segment', load: () => import('./segment/medical-ssm/index.ts') },
+]
