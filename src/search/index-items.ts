@@ -1,7 +1,7 @@
+import type { Pictures, Pixels } from '../data/pictures.ts'
 import type { RetrievalEncoder } from '../tasks/retrieve/encoder.ts'
 import type { StoredRow } from './columns.ts'
 import type { Entries } from './entries.ts'
-import type { Pictures, Pixels } from './item-images.ts'
 import { addScaled, truncated } from './nested-vectors.ts'
 import type { IndexOptions, IndexReport, SourceItem } from './source-item.ts'
 import type { Store } from './store.ts'

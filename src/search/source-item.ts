@@ -1,9 +1,10 @@
+import type { PictureSource } from '../data/pictures.ts'
 import type { SvgRasterizer } from '../data/svg/index.ts'
 
 export type Metadata = Record<string, string | number | boolean | null | string[]>
 
 /** Where an item's picture comes from: an SVG document, a file, or a file's bytes. */
-export type ItemImage = { svg: string } | { path: string } | { bytes: Uint8Array }
+export type ItemImage = PictureSource
 
 /** One thing to be found: by its picture, its texts, or both. */
 export interface SourceItem {

@@ -1,10 +1,11 @@
 import { stat } from 'node:fs/promises'
 import { extname } from 'node:path'
+import { tableExtensions } from '../../data/table.ts'
 import { CollectionError } from '../collection-error.ts'
 import { folderSource } from './folder.ts'
 import { iconSource } from './icons.ts'
 import type { Source } from './source.ts'
-import { type TableColumns, tableExtensions, tableSource } from './table.ts'
+import { type TableColumns, tableSource } from './table.ts'
 
 export type { Source } from './source.ts'
 export type { TableColumns } from './table.ts'
