@@ -10,7 +10,7 @@ import {
   withSeed,
 } from '../../../nn/index.ts'
 import { TrainStep } from '../../../train/index.ts'
-import { claimOptimizer, thinned } from '../../claims/scene-labelling.ts'
+import { claimOptimizer, thinned } from '../../claims/training.ts'
 import type { ArmResult, Claim, ClaimContext } from '../../system.ts'
 import { selectiveCopying } from './selective-copying.ts'
 import { MambaLayer, type MapModule, ResidualUnet, UMambaBot } from './u-mamba.ts'

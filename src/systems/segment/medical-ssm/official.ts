@@ -120,9 +120,9 @@ function unetOptions(given: OfficialConfig, state: State): ResidualUnetOptions {
   }
 }
 
-/** Residual blocks list their convolution and norm a second time, as a sequence. */
+/** Official checkpoints hold some tensors twice: blocks list their parts as a sequence too, and the decoder its encoder. */
 const withoutTwins = (state: State): Map<string, HostTensor> =>
-  new Map([...state].filter(([key]) => !key.includes('.all_modules.')))
+  new Map([...state].filter(([key]) => !key.includes('.all_modules.') && !key.startsWith('decoder.encoder.')))
 
 /**
  * Builds the U-Mamba of an official checkpoint, with Mamba at the bottleneck or in the encoder, as the checkpoint has it.
@@ -195,7 +195,11 @@ function reproduction({ tensors, name }: Golden): Reproduction {
   if (has(/^param\.x_proj_weight$/)) return { reproduce: reproduceSs2d, tolerances }
   if (has(/^param\.(vmunet\.)?patch_embed\./)) return { reproduce: reproduceVmUnet, tolerances }
   if (has(/^param\.[a-z]\w*\.encoder\.stem\./))
-    return { reproduce: { cases: [[/^[a-z]+$/, reproduceUMamba]] }, tolerances }
+    // A bias before a norm has the gradient 0: both sides hold nothing but rounding there.
+    return {
+      reproduce: { cases: [[/^[a-z]+$/, reproduceUMamba]] },
+      tolerances: { ...tolerances, gradient: { ofLargest: 1e-3, floor: 5e-4 } },
+    }
   if (has(/^in\.(bcedice|cedice)\./))
     return {
       reproduce: {

@@ -2,7 +2,7 @@ import { argMax, compile, hostTensor, type Tensor } from '../../../core/index.ts
 import { RandomStream } from '../../../data/index.ts'
 import { crossEntropy, Embedding, LayerNorm, Linear, Module, withSeed } from '../../../nn/index.ts'
 import { TrainStep } from '../../../train/index.ts'
-import { claimOptimizer } from '../../claims/scene-labelling.ts'
+import { claimOptimizer } from '../../claims/training.ts'
 import { S4Map, SS2D } from './ss2d.ts'
 
 /** Sizes of the task: so many letters out of an alphabet, somewhere among blanks, to be told in order at the end. */
