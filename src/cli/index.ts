@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module'
 import { Command, CommanderError } from 'commander'
+import { addClaim } from './commands/claim.ts'
 import { addCorpus } from './commands/corpus.ts'
 import { addDescribe } from './commands/describe.ts'
 import { addDevices } from './commands/devices.ts'
@@ -32,6 +33,7 @@ export function buildProgram(): Command {
     addPredict,
     addExport,
     addSystems,
+    addClaim,
     addParity,
     addDevices,
     addCorpus,

@@ -4,7 +4,19 @@ import { systemModels } from './models.ts'
 /** Whoever can see the systems can also train and load their models by name. */
 provideModels(systemModels)
 
+export { codeVersion } from './claims/code-version.ts'
+export { type Difference, pairedDifference } from './claims/difference.ts'
+export { claimPlot } from './claims/plot.ts'
+export { quickFault } from './claims/quick.ts'
 export { type ClaimRecord, claimsFolder, readClaim, readClaims } from './claims/record.ts'
+export {
+  type ClaimOutcome,
+  type ClaimProgress,
+  type FinishedRun,
+  type RunClaimOptions,
+  runClaim,
+  unchangedClaim,
+} from './claims/run-claim.ts'
 export { type Golden, GoldenCase, type GoldenMetadata, readGolden } from './golden.ts'
 export { loadSystem, loadSystems } from './load.ts'
 export {
@@ -24,6 +36,7 @@ export type {
   ArmResult,
   Claim,
   ClaimArm,
+  ClaimCondition,
   ClaimContext,
   Official,
   Paper,

@@ -74,6 +74,15 @@ export interface ClaimArm {
   readonly what: string
 }
 
+/** What must hold beside the gain, as measured. */
+export interface ClaimCondition {
+  /** 'parameters at most 0.8 of the full network' */
+  readonly what: string
+  /** '0.74' */
+  readonly measured: string
+  readonly holds: boolean
+}
+
 /**
  * An experiment: the system against the same thing without its mechanism, at equal budget. The runner decides by the
  * measured difference of the first two arms whether the claim holds.
@@ -89,6 +98,8 @@ export interface Claim {
   readonly expected: { readonly gain: number; readonly everySeed?: boolean }
   /** Number of seeds, at least three. */
   readonly seeds?: number
+  /** Further conditions, worked out from every arm's results in the order of the seeds. */
+  readonly conditions?: (results: ReadonlyMap<string, readonly ArmResult[]>) => readonly ClaimCondition[]
   /** Trains and measures one arm with one seed. Both arms see the same data for a seed. */
   run(arm: string, seed: number, context: ClaimContext): Promise<ArmResult>
 }

@@ -57,7 +57,7 @@ function describe({ claim, parity, ...facts }: Facts): void {
   if (!recorded) console.log(`not run yet; run it with: tenet claim ${facts.id}`)
   else
     console.log(
-      `${verdict(recorded)}: ${recorded.arms.map(({ name, mean }) => `${name} ${mean.toPrecision(4)}`).join(', ')}; difference ${recorded.difference.mean.toPrecision(3)} (95 % interval ${recorded.difference.interval.map(v => v.toPrecision(3)).join(' to ')})`,
+      `${verdict(recorded)}: ${recorded.arms.map(({ name, mean }) => `${name} ${mean.toPrecision(4)}`).join(', ')}; difference ${recorded.difference.mean.toPrecision(3)} (95 % interval ${recorded.difference.interval?.map(v => v.toPrecision(3)).join(' to ') ?? 'unknown'})`,
     )
 }
 

@@ -35,10 +35,12 @@ const claimRecord = z.object({
   /** First arm over second, in the metric's direction: positive is better. */
   difference: z.object({
     mean: z.number(),
-    /** 95 % Student t interval of the mean over seeds. */
-    interval: z.tuple([z.number(), z.number()]),
+    /** 95 % Student t interval of the mean over seeds; none of one seed. */
+    interval: z.tuple([z.number(), z.number()]).nullable(),
     perSeed: z.array(z.number()),
   }),
+  /** What else must hold, and what was measured. */
+  conditions: z.array(z.object({ what: z.string(), measured: z.string(), holds: z.boolean() })),
   data: z.string(),
   seconds: z.number(),
   machine: z.object({ cpu: z.string(), cores: z.number(), node: z.string(), threads: z.string().optional() }),
