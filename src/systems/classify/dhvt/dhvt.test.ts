@@ -3,13 +3,15 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { expectClose, randomTensor } from '../../../../test/check.ts'
 import { goldenExists, goldenFolder } from '../../../../test/golden.ts'
-import { collectWrites, concat, type Tensor, tensor } from '../../../core/index.ts'
+import { collectWrites, concat, multiplyAdds, placeholder, type Tensor, tensor } from '../../../core/index.ts'
 import { namedVariables, parameterCount, stateDict, withMode, withSeed } from '../../../nn/index.ts'
 import { readGolden } from '../../golden.ts'
 import { compareGolden } from '../../parity.ts'
+import { claim, networkOf } from './claim.ts'
 import { DAFF } from './daff.ts'
 import { DHVT } from './dhvt.ts'
 import { HeadInteractionAttention } from './head-interaction.ts'
+import { system } from './index.ts'
 import { loadDhvt, official } from './official.ts'
 import { Affine, SOPE } from './sope.ts'
 
@@ -113,15 +115,44 @@ describe('DHVT given what it cannot take', () => {
   })
 })
 
-describe('the sizes of the paper', () => {
-  const sizes = [
-    { name: 'CIFAR-100 S', millions: 22.8, classes: 100, patch: 2, dim: 384, heads: 8 },
-    { name: 'ImageNet S', millions: 24.0, classes: 1000, patch: 16, dim: 384, heads: 6 },
-    // The repository's README says 6.2, cut off after the first digit.
-    { name: 'ImageNet T', millions: 6.3, classes: 1000, patch: 16, dim: 192, heads: 3 },
-  ]
-  it.each(sizes)('$name has $millions million parameters', ({ millions, classes, patch, dim, heads }) => {
-    const model = new DHVT({ channels: 3, classes, patch, dim, heads })
-    expect((parameterCount(model) / 1e6).toFixed(1)).toBe(millions.toFixed(1))
+describe('the claim', () => {
+  it('compares networks of equal size, within 3 %', () => {
+    const counts = claim.arms.map(({ name }) => parameterCount(networkOf(name)))
+    expect(Math.max(...counts) / Math.min(...counts)).toBeLessThan(1.03)
   })
+})
+
+describe('DHVT by name', () => {
+  const { defaults, build } = system.model!
+  const formats = [
+    { channels: 1, size: [28, 28], classes: 10 },
+    { channels: 3, size: [64, 64], classes: 2 },
+    { channels: 3, size: [9, 9], classes: 3 },
+    { channels: 4, size: [112, 112], classes: 5 },
+  ] as const
+  it.each(formats)('takes square pictures: %o', ({ channels, size, classes }) => {
+    const format = { channels, size, classes }
+    const network = withSeed(1, () => build(format, { ...defaults(format), dim: 16, depth: 1 }))
+    expect(network.forward(placeholder('x', [2, channels, ...size])).shape).toEqual([2, classes])
+    expect(network.features(placeholder('x', [2, channels, ...size])).shape).toEqual([2, network.featureDim])
+  })
+  it('refuses others in one sentence', () => {
+    expect(() => defaults({ channels: 3, size: [48, 64], classes: 2 })).toThrow(
+      'pictures of 48x64 do not make a square of patches of 4; give square pictures',
+    )
+  })
+})
+
+describe('the sizes of the paper', () => {
+  it.each(system.sizes!)(
+    '$name has its parameters and multiply-adds',
+    ({ options, pictureSize, parameters, flops }) => {
+      const model = new DHVT({ channels: 3, ...(options as { classes: number }) })
+      // The repository's README cuts the tiny model's 6.27 off to 6.2.
+      expect(Math.abs(parameterCount(model) / 1e6 - parameters!)).toBeLessThan(0.07)
+      const images = placeholder('images', [1, 3, pictureSize, pictureSize])
+      // The authors' counter also counts norms.
+      if (flops) expect(multiplyAdds([model.forward(images)]) / 1e9 / flops).toBeCloseTo(1, 1)
+    },
+  )
 })
