@@ -2,9 +2,11 @@ import { readFile, stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { fetchFromHub, type HubDownload, hubReference, isHubName } from '../../data/index.ts'
+import { parseCheckpoint } from '../../train/index.ts'
 import type { RetrievalEncoder } from './encoder.ts'
 import { OnnxEncoder } from './onnx-pair/onnx-encoder.ts'
 import { choosePairModels, companionFiles, dataFileNames, findPair, noPair } from './onnx-pair/pair-files.ts'
+import { openProjection } from './projection/projected-encoder.ts'
 import { readEncoder } from './tenet-encoder.ts'
 
 /** The encoder that comes with Tenet: icons and words in many languages. */
@@ -51,8 +53,9 @@ async function existing(source: string): Promise<{ path: string; variant?: strin
 async function readFileEncoder(
   path: string,
   source: string | undefined,
-  { device }: LoadEncoderOptions,
+  options: LoadEncoderOptions,
 ): Promise<RetrievalEncoder> {
+  const { device } = options
   let bytes: Uint8Array
   try {
     bytes = await readFile(path)
@@ -60,7 +63,9 @@ async function readFileEncoder(
     const missing = (error as NodeJS.ErrnoException).code === 'ENOENT'
     throw new Error(missing ? `there is no encoder at ${path}` : `cannot read ${path}: ${(error as Error).message}`)
   }
-  return readEncoder(bytes, path, device, source)
+  const checkpoint = parseCheckpoint(bytes, path)
+  if (checkpoint.state['kind'] !== 'projected-encoder') return readEncoder(bytes, path, device, source)
+  return openProjection(checkpoint, bytes, path, base => loadEncoder(base, options), device)
 }
 
 async function hubEncoder(
