@@ -16,12 +16,14 @@ import {
   tensor,
   topologicalOrder,
 } from '../../../core/index.ts'
-import { scaledDotProductAttention, stateDict, withSeed } from '../../../nn/index.ts'
+import { parameterCount, scaledDotProductAttention, stateDict, withSeed } from '../../../nn/index.ts'
 import { readGolden } from '../../golden.ts'
 import { compareGolden } from '../../parity.ts'
 import { attentionCost, balancedSegment, logitsPerToken } from './attention-cost.ts'
+import { claim, levelsOf, networkOf } from './claim.ts'
 import { CombinerClassifier } from './classifier.ts'
 import { CombinerAttention, type CombinerAttentionOptions, checkPadding } from './combiner-attention.ts'
+import { system } from './index.ts'
 import { CombinerLanguageModel, sampleSequences } from './language-model.ts'
 import { loadCombinerAttention, official } from './official.ts'
 import { jointSoftmax, mask, prefixSummary, regionSummary, shift } from './regions.ts'
@@ -301,6 +303,45 @@ describe('models made of Combiner', () => {
       })
       expect(network.forward(placeholder('x', [2, 1, 8, 12])).shape).toEqual([2, 3])
     }
+  })
+})
+
+describe('the claim', () => {
+  it('compares models of the same parameters', () => {
+    const counts = claim.arms.map(({ name }) => parameterCount(networkOf(name)))
+    expect(new Set(counts).size).toBe(1)
+  })
+  it('averages pictures over a coarser grid and cuts them into levels', () => {
+    expect(new Set(levelsOf(new Uint8Array(28 * 28).fill(100), 28, 28))).toEqual(new Set([6]))
+    expect(new Set(levelsOf(new Uint8Array(20 * 30).fill(255), 20, 30))).toEqual(new Set([15]))
+    // The first of 16 cells covers one and three quarters of 28 pixels.
+    const corner = new Uint8Array(28 * 28)
+    corner[0] = 255
+    expect(levelsOf(corner, 28, 28)[0]).toBe(Math.floor((255 / 1.75 ** 2 / 256) * 16))
+  })
+  it('asks for half of the gap to dense attention', () => {
+    const results = (values: readonly number[]) =>
+      new Map(claim.arms.map(({ name }, i) => [name, [{ value: values[i] }, { value: values[i] + 0.02 }]]))
+    const [wide, narrow] = [
+      [1.4, 2, 1],
+      [1.6, 2, 1],
+    ].map(values => claim.conditions!(results(values))[0])
+    expect(wide).toMatchObject({ measured: '0.60', holds: true })
+    expect(narrow).toMatchObject({ measured: '0.40', holds: false })
+  })
+})
+
+describe('Combiner by name', () => {
+  const { defaults, build } = system.model!
+  it.each([
+    [1, 28, 28],
+    [3, 64, 48],
+    [4, 17, 13],
+    [3, 224, 224],
+  ])('takes pictures of %d channels, %d x %d', (channels, height, width) => {
+    const format = { channels, size: [height, width], classes: 5 } as const
+    const network = build(format, { ...defaults(format), dim: 8, depth: 1 })
+    expect(network.forward(placeholder('images', [2, channels, height, width])).shape).toEqual([2, 5])
   })
 })
 

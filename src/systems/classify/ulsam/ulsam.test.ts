@@ -3,10 +3,20 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { expectClose, randomTensor } from '../../../../test/check.ts'
 import { goldenExists, goldenFolder } from '../../../../test/golden.ts'
-import { concat, grad, type Tensor, tensor } from '../../../core/index.ts'
-import { mobileNetV1, mobileNetV2, namedVariables, parameterCount, stateDict, withSeed } from '../../../nn/index.ts'
+import { concat, grad, placeholder, type Tensor, tensor } from '../../../core/index.ts'
+import {
+  type MobileNet,
+  mobileNetV1,
+  mobileNetV2,
+  namedVariables,
+  parameterCount,
+  stateDict,
+  withSeed,
+} from '../../../nn/index.ts'
 import { readGolden } from '../../golden.ts'
 import { compareGolden } from '../../parity.ts'
+import { claim, networkOf, shares } from './claim.ts'
+import { system } from './index.ts'
 import { loadUlsam, official } from './official.ts'
 import { SubspaceAttention, ULSAM } from './subspace-attention.ts'
 import { attentionMaps, candidates, costOf, withUlsam } from './with-ulsam.ts'
@@ -127,5 +137,39 @@ describe('a compact network with ULSAM', () => {
     const told: string[] = []
     new ULSAM(4, 2, { warn: message => told.push(message) }).forward(given([1, 4, 1, 1]))
     expect(told).toEqual([expect.stringContaining('attention over one position is constant')])
+  })
+})
+
+describe('the claim', () => {
+  it('compares networks that cost what it says', () => {
+    const { parameters, multiplyAdds } = shares()
+    expect(parameters).toBeLessThanOrEqual(0.8)
+    expect(multiplyAdds).toBeLessThanOrEqual(0.85)
+    expect(claim.conditions!(new Map()).map(({ holds }) => holds)).toEqual([true, true])
+    const [ours, full, without] = claim.arms.map(({ name }) => parameterCount(networkOf(name)))
+    expect(full - without).toBe(2 * (64 * 9 + 64 * 64 + 4 * 64))
+    expect(ours - without).toBe(2 * (5 * 64 + 3 * 4))
+  })
+})
+
+describe('ULSAM by name', () => {
+  const { defaults, build } = system.model!
+  it.each([
+    [1, 28, 28],
+    [3, 8, 20],
+    [3, 64, 64],
+    [4, 96, 130],
+    [3, 224, 224],
+  ])('takes pictures of %d channels, %d x %d, with no map of one position', (channels, height, width) => {
+    const format = { channels, size: [height, width], classes: 5 } as const
+    const network = build(format, defaults(format))
+    const images = placeholder('images', [2, channels, height, width])
+    expect(network.forward(images).shape).toEqual([2, 5])
+    const maps = attentionMaps(network as MobileNet, images)
+    expect(maps.size).toBe(2)
+    for (const map of maps.values()) expect(Math.min(...map.shape.slice(2))).toBeGreaterThan(1)
+  })
+  it('refuses pictures that are too small', () => {
+    expect(() => defaults({ channels: 1, size: [7, 30], classes: 2 })).toThrow('pictures of 7x30 are too small')
   })
 })
