@@ -10,7 +10,10 @@ export interface RegistryEntry {
 
 /** Every system, by task and id. */
 export const registry: readonly RegistryEntry[] = [
+  { id: 'combiner', task: 'classify', load: () => import('./classify/combiner/index.ts') },
+  { id: 'dhvt', task: 'classify', load: () => import('./classify/dhvt/index.ts') },
   { id: 'plain-mamba', task: 'classify', load: () => import('./classify/plain-mamba/index.ts') },
+  { id: 'ulsam', task: 'classify', load: () => import('./classify/ulsam/index.ts') },
   { id: 'vision-mamba', task: 'classify', load: () => import('./classify/vision-mamba/index.ts') },
   { id: 'medical-ssm', task: 'segment', load: () => import('./segment/medical-ssm/index.ts') },
 ]
