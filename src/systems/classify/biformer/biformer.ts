@@ -59,7 +59,7 @@ export class BiFormerBlock extends Module {
     this.norm1 = new LayerNorm(dim, { epsilon: 1e-6 })
     this.attn = mixerOf(dim, options)
     this.norm2 = new LayerNorm(dim, { epsilon: 1e-6 })
-    const hidden = Math.floor(mlpRatio * dim)
+    const hidden = Math.floor(mlpRatio * dim + 1e-6)
     const middle = mlpConv ? new FeedForwardConv(hidden) : (x: Tensor): Tensor => x
     this.mlp = new Sequential(new Linear(dim, hidden), middle, gelu, new Linear(hidden, dim))
     this.drop_path = new DropPath(dropPath)
