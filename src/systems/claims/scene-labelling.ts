@@ -25,8 +25,8 @@ export interface SceneLabelling {
 }
 
 /**
- * Trains a network to label the patches of scenes by what stands at their centres, and measures it on scenes made of
- * drawings it has not seen.
+ * Trains a network to label the patches of scenes by what stands at their centres, and measures it on scenes that it has
+ * not seen.
  * @returns mean intersection over union in percent, of the classes that occur
  */
 export async function labelScenes(

@@ -14,6 +14,7 @@ import {
   PlainMambaLabeller,
   type PlainMambaOptions,
 } from './backbone.ts'
+import { claim, labellerOf } from './claim.ts'
 import { architectures, loadPlainMamba, loadPlainMambaClassifier, official } from './official.ts'
 import { PlainMamba2d } from './plain-mamba-2d.ts'
 import { gridPaths, snakeOrders } from './snake-orders.ts'
@@ -199,6 +200,18 @@ describe('loadPlainMamba', () => {
     )
     expect(() => loadPlainMamba({}, new Map())).toThrow('it is not one of PlainMamba')
   })
+})
+
+describe('the claim', () => {
+  it('compares networks of equal parameters', () => {
+    const counts = claim.arms.map(({ name }) => parameterCount(labellerOf(name, 11)))
+    for (const count of counts) expect(Math.abs(count - counts[0]) / counts[0]).toBeLessThan(0.03)
+  })
+  it('runs in its quick form', async () => {
+    const { value, losses = [] } = await claim.run(claim.arms[0].name, 1, { quick: true, progress: () => {} })
+    expect(value).toBeGreaterThanOrEqual(0)
+    expect(losses[losses.length - 1]).toBeLessThan(losses[0])
+  }, 60_000)
 })
 
 describe('the published sizes', () => {

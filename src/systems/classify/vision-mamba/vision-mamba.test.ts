@@ -7,6 +7,7 @@ import { evaluate, grad, placeholder, simplify, type Tensor, tensor, topological
 import { Attention, BiMambaMixer, type Module, parameterCount, stateDict, withSeed } from '../../../nn/index.ts'
 import { readGolden } from '../../golden.ts'
 import { compareGolden } from '../../parity.ts'
+import { claim, labellerOf } from './claim.ts'
 import { loadVim, official } from './official.ts'
 import { Vim, VimEncoder, type VimEncoderOptions, VimLabeller } from './vim.ts'
 
@@ -139,12 +140,28 @@ describe('memory', () => {
   })
 })
 
+describe('the claim', () => {
+  it('compares networks of equal parameters', () => {
+    const [a, b] = claim.arms.map(({ name }) => parameterCount(labellerOf(name, 11)))
+    expect(Math.abs(a - b) / a).toBeLessThan(0.03)
+  })
+  it('runs in its quick form', async () => {
+    const fractions: number[] = []
+    const context = { quick: true, progress: (fraction: number) => fractions.push(fraction) }
+    const { value, losses = [] } = await claim.run(claim.arms[0].name, 1, context)
+    expect(value).toBeGreaterThanOrEqual(0)
+    expect(losses[losses.length - 1]).toBeLessThan(losses[0])
+    expect(fractions[fractions.length - 1]).toBe(1)
+  }, 60_000)
+})
+
 describe('the published sizes', () => {
   it.each([
-    ['Tiny', 192, 7.15],
-    ['Small', 384, 25.8],
+    ['Tiny', 192, 7],
+    ['Small', 384, 26],
+    ['Base', 768, 98],
   ])("%s has the paper's parameters", (_, dim, millions) => {
     const model = new Vim({ channels: 3, size: [224, 224], dim, classes: 1000 })
-    expect(parameterCount(model) / 1e6).toBeCloseTo(millions, 0)
+    expect(Math.round(parameterCount(model) / 1e6)).toBe(millions)
   })
 })

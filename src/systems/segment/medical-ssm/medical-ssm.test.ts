@@ -7,6 +7,7 @@ import { evaluate, grad, hostTensor, placeholder, type Tensor, tensor } from '..
 import { namedParameters, parameterCount, selectiveScan, stateDict, withSeed } from '../../../nn/index.ts'
 import { readGolden } from '../../golden.ts'
 import { compareGolden } from '../../parity.ts'
+import { claim, segmenterOf } from './claim.ts'
 import { bceDiceLoss, ceDiceLoss } from './losses.ts'
 import { ssmUnet } from './network.ts'
 import { loadSs2d, loadUMamba, loadVmUnet, official } from './official.ts'
@@ -273,6 +274,19 @@ describe('losses', () => {
       'labels are [1,2,3], expected [1,2,2]',
     )
   })
+})
+
+describe('the claim', () => {
+  it('compares networks of equal parameters', () => {
+    const [a, b, c] = claim.arms.map(({ name }) => parameterCount(segmenterOf(name)))
+    expect(Math.abs(a - b) / a).toBeLessThan(0.03)
+    expect(Math.abs(a - c) / a).toBeLessThan(0.05)
+  })
+  it('runs in its quick form', async () => {
+    const { value, losses = [] } = await claim.run(claim.arms[1].name, 1, { quick: true, progress: () => {} })
+    expect(value).toBeGreaterThanOrEqual(0)
+    expect(losses[losses.length - 1]).toBeLessThan(losses[0])
+  }, 60_000)
 })
 
 describe('selectiveCopying', () => {

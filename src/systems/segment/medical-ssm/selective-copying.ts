@@ -1,8 +1,8 @@
 import { argMax, compile, hostTensor, type Tensor } from '../../../core/index.ts'
 import { RandomStream } from '../../../data/index.ts'
 import { crossEntropy, Embedding, LayerNorm, Linear, Module, withSeed } from '../../../nn/index.ts'
-import { TrainStep } from '../../../train/index.ts'
-import { claimOptimizer } from '../../claims/training.ts'
+import { trainArm } from '../../claims/training.ts'
+import type { ClaimContext } from '../../system.ts'
 import { S4Map, SS2D } from './ss2d.ts'
 
 /** Sizes of the task: so many letters out of an alphabet, somewhere among blanks, to be told in order at the end. */
@@ -75,7 +75,11 @@ function sequences(
  * alike cannot skip the blanks, whose number varies; one whose steps depend on the input can.
  * Source: Gu & Dao 2023, "Mamba", section 3.1
  */
-export async function selectiveCopying(core: 's4' | 's6', options: CopyingOptions = {}): Promise<number> {
+export async function selectiveCopying(
+  core: 's4' | 's6',
+  options: CopyingOptions = {},
+  context: ClaimContext = { quick: false, progress: () => {} },
+): Promise<number> {
   const { length = 64, letters = 8, alphabet = 8, steps = 600, batch = 32, learningRate = 4e-3, seed = 0 } = options
   if (length < 2 * letters) throw new Error(`selectiveCopying: ${letters} letters have no room in ${length} places`)
   const sizes = { length, letters, alphabet, seed }
@@ -85,14 +89,13 @@ export async function selectiveCopying(core: 's4' | 's6', options: CopyingOption
     const { tokens, answers } = sequences(first, count, sizes)
     return { tokens: hostTensor(tokens, [count, length]), answers: hostTensor(answers, [count, letters]) }
   }
-  const step = new TrainStep({
-    loss: ({ tokens, answers }) => ({ loss: crossEntropy(scores(tokens).moveAxis(-1, 1), answers) }),
-    optimizer: claimOptimizer(model, learningRate, steps),
-    clipNorm: 1,
-    seed,
+  function* batches() {
+    for (let i = 0; ; i++) yield given(i * batch, batch)
+  }
+  const loss = ({ tokens, answers }: Readonly<Record<string, Tensor>>) => ({
+    loss: crossEntropy(scores(tokens).moveAxis(-1, 1), answers),
   })
-  for (let i = 0; i < steps; i++) await step.run(given(i * batch, batch), i)
-  await step.release()
+  await trainArm({ model, loss, batches: batches(), steps, learningRate, seed }, context)
   const predict = compile((tokens: Tensor) => argMax(scores(tokens), -1))
   const { tokens, answers } = given(steps * batch, 256)
   const told = (await predict(tokens)).numbers()
