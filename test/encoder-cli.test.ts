@@ -51,7 +51,7 @@ describe('a collection of an encoder that the user brings', () => {
     ])
     expect([byWord, byPicture]).toEqual(['IMG_0002.png', 'IMG_0003.png'])
     expect(JSON.parse(again.stdout)).toMatchObject({ indexed: 0, unchanged: 4 })
-  }, 20_000)
+  }, 60_000)
 
   it('refuses another encoder, and says where its own should be', async () => {
     const other = await writePair(join(work, 'other'), pairFiles({ scale: 2 }))
@@ -76,7 +76,7 @@ describe('a collection of an encoder that the user brings', () => {
     } finally {
       await rename(`${pair}-moved`, pair)
     }
-  }, 20_000)
+  }, 60_000)
 
   it('is served beside one of another encoder', async () => {
     const own = join(work, 'own')
@@ -92,7 +92,7 @@ describe('a collection of an encoder that the user brings', () => {
     server.kill('SIGTERM')
     const { code, stderr } = await done
     expect([code, stderr]).toEqual([0, ''])
-  }, 20_000)
+  }, 60_000)
 })
 
 describe('an encoder of the hub', () => {
@@ -134,5 +134,5 @@ describe('an encoder of the hub', () => {
       delete process.env.TENET_CACHE
       await hub.stop().catch(() => undefined)
     }
-  }, 20_000)
+  }, 60_000)
 })
