@@ -1,8 +1,9 @@
-import { provideModels } from '../tasks/index.ts'
-import { systemModels } from './models.ts'
+import { provideModels, provideSegmenters } from '../tasks/index.ts'
+import { systemModels, systemSegmenters } from './models.ts'
 
 /** Whoever can see the systems can also train and load their models by name. */
 provideModels(systemModels)
+provideSegmenters(systemSegmenters)
 
 export { codeVersion } from './claims/code-version.ts'
 export { type Difference, pairedDifference } from './claims/difference.ts'

@@ -1,4 +1,4 @@
-import type { ModelProvider } from '../tasks/index.ts'
+import type { ModelProvider, SegmenterProvider } from '../tasks/index.ts'
 import { loadSystem, loadSystems } from './load.ts'
 import { registry } from './registry.ts'
 
@@ -6,4 +6,14 @@ import { registry } from './registry.ts'
 export const systemModels: ModelProvider = {
   find: async name => (registry.some(({ id }) => id === name) ? (await loadSystem(name)).model : undefined),
   names: async () => (await loadSystems()).filter(({ model }) => model).map(({ id }) => id),
+}
+
+/** The segmenters among the systems, by the names that their systems give them. */
+export const systemSegmenters: SegmenterProvider = {
+  find: async name => {
+    for (const { segmenters } of await loadSystems())
+      if (segmenters && Object.hasOwn(segmenters, name)) return segmenters[name]
+    return undefined
+  },
+  names: async () => (await loadSystems()).flatMap(({ segmenters }) => Object.keys(segmenters ?? {})),
 }

@@ -4,6 +4,7 @@ import { asUserError } from '../options.ts'
 import { ProgressBar } from '../progress.ts'
 import { UserError } from '../user-error.ts'
 import { addEvalRetrieve } from './eval-retrieve.ts'
+import { addEvalSegment } from './eval-segment.ts'
 import { printReport } from './train.ts'
 
 interface EvalFlags {
@@ -17,6 +18,7 @@ interface EvalFlags {
 export function addEval(program: Command): void {
   const evaluate = program.command('eval').description('measure a model')
   addEvalRetrieve(evaluate)
+  addEvalSegment(evaluate)
   evaluate
     .command('classify')
     .description('measure a classifier on labelled pictures')

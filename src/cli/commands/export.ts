@@ -2,6 +2,7 @@ import { basename, dirname, join } from 'node:path'
 import type { Command } from 'commander'
 import { classifyTask } from '../classify-task.ts'
 import { asUserError } from '../options.ts'
+import { segmentTask } from '../segment-task.ts'
 import { UserError } from '../user-error.ts'
 
 interface ExportFlags {
@@ -22,16 +23,16 @@ export function addExport(program: Command): void {
     .option('--json', 'print one JSON document', false)
     .addHelpText('after', '\nExample:\n  tenet export runs/fashion-mnist-resnet-0/model.safetensors --to shoes.onnx')
     .action(async (model: string, { to, output, beside, json }: ExportFlags) => {
-      const { exportClassifier, loadClassifier } = await classifyTask()
-      const { writeAtomic } = await import('../../train/index.ts')
+      const { readCheckpoint, writeAtomic } = await import('../../train/index.ts')
       if (output !== 'logits' && output !== 'probabilities')
         throw new UserError(`--output is logits or probabilities, not '${output}'`)
       const written = await asUserError(async () => {
-        const classifier = await loadClassifier(model)
-        const exported = exportClassifier(classifier, {
-          output,
-          dataLocation: beside ? `${basename(to)}.data` : undefined,
-        })
+        const { state } = await readCheckpoint(model)
+        const options = { output, dataLocation: beside ? `${basename(to)}.data` : undefined } as const
+        const { exported, card } =
+          state.kind === 'segmenter'
+            ? await exportedSegmenter(model, options)
+            : await exportedClassifier(model, options)
         // The data first: a model file that is there can be read.
         if (exported.data && exported.dataLocation)
           await writeAtomic(join(dirname(to), exported.dataLocation), exported.data)
@@ -41,15 +42,33 @@ export function addExport(program: Command): void {
           data: exported.dataLocation,
           bytes: exported.model.length,
           nodes: exported.nodes,
-          card: classifier.card,
+          card,
+          each: state.kind === 'segmenter' ? [...card.size] : [],
         }
       })
-      const { card, ...facts } = written
+      const { card, each, ...facts } = written
       const input = { name: 'images', shape: ['batch', card.channels, ...card.size], normalisation: card.normalisation }
       if (json) console.log(JSON.stringify({ ...facts, input, output, classes: card.classes }))
       else
         console.log(
-          `${to}: ${facts.nodes} nodes, ${(facts.bytes / 1e6).toFixed(2)} MB; input images [${input.shape.join(', ')}], output ${output} [batch, ${card.classes.length}]`,
+          `${to}: ${facts.nodes} nodes, ${(facts.bytes / 1e6).toFixed(2)} MB; input images [${input.shape.join(', ')}], output ${output} [${['batch', card.classes.length, ...each].join(', ')}]`,
         )
     })
+}
+
+interface ExportOptions {
+  readonly output: 'logits' | 'probabilities'
+  readonly dataLocation?: string
+}
+
+async function exportedClassifier(model: string, options: ExportOptions) {
+  const { exportClassifier, loadClassifier } = await classifyTask()
+  const classifier = await loadClassifier(model)
+  return { exported: exportClassifier(classifier, options), card: classifier.card }
+}
+
+async function exportedSegmenter(model: string, options: ExportOptions) {
+  const { exportSegmenter, loadSegmenter } = await segmentTask()
+  const segmenter = await loadSegmenter(model)
+  return { exported: exportSegmenter(segmenter, options), card: segmenter.card }
 }

@@ -7,6 +7,7 @@ import { asUserError, jsonObject, realNumber, wholeNumber } from '../options.ts'
 import { duration, ProgressBar } from '../progress.ts'
 import { trainingSession } from '../training-session.ts'
 import { addTrainRetrieve } from './train-retrieve.ts'
+import { addTrainSegment } from './train-segment.ts'
 
 interface TrainFlags {
   readonly data: string
@@ -66,6 +67,7 @@ export function addTrain(program: Command): void {
       '\nExamples:\n  tenet train classify --data fashion-mnist --model vit --epochs 10\n  tenet train classify --data pictures/ --size 96 --resume',
     )
     .action((flags: TrainFlags) => trainClassify(flags))
+  addTrainSegment(train)
   addTrainRetrieve(train)
 }
 

@@ -5,7 +5,7 @@ import { kaimingNormal } from '../initialise.ts'
 import { Linear } from '../linear.ts'
 import { Module } from '../module.ts'
 import { BatchNorm } from '../normalisation.ts'
-import type { ImageBackbone } from './image-backbone.ts'
+import type { DenseBackbone } from './image-backbone.ts'
 
 const conv = (inChannels: number, outChannels: number, kernel: number, stride = 1): Conv2d =>
   new Conv2d(inChannels, outChannels, {
@@ -55,7 +55,7 @@ export interface ResNetOptions {
  * Residual network of basic blocks with torchvision's parameter names: `stem: 'imagenet'`, widths [64, 128, 256, 512] and
  * depths [2, 2, 2, 2] are its ResNet-18. Source: He et al. 2016, "Deep Residual Learning for Image Recognition"
  */
-export class ResNet extends Module implements ImageBackbone {
+export class ResNet extends Module implements DenseBackbone {
   readonly conv1: Conv2d
   readonly bn1: BatchNorm
   readonly fc: Linear
@@ -95,10 +95,18 @@ export class ResNet extends Module implements ImageBackbone {
   }
 
   features(x: Tensor): Tensor {
+    return globalAveragePool(this.featureMaps(x).at(-1)!)
+  }
+
+  /** The maps of each stage, finest first. */
+  featureMaps(x: Tensor): Tensor[] {
     let maps = relu(this.bn1.forward(this.conv1.forward(x)))
     if (this.#stem === 'pool') maps = maxPool(maps, { kernel: 2, stride: 2 })
     if (this.#stem === 'imagenet') maps = maxPool(maps, { kernel: 3, stride: 2, padding: 1 })
-    return globalAveragePool(this.#layers.reduce((t, layer) => layer.forward(t), maps))
+    return this.#layers.map(layer => {
+      maps = layer.forward(maps)
+      return maps
+    })
   }
 
   override forward(x: Tensor): Tensor {

@@ -6,8 +6,9 @@ import { truncatedNormal } from '../initialise.ts'
 import { Linear } from '../linear.ts'
 import { Module, namedModules, type Parameter, parameter } from '../module.ts'
 import { LayerNorm } from '../normalisation.ts'
+import { resizePositions } from '../positions.ts'
 import { Block } from '../transformer.ts'
-import type { ImageBackbone } from './image-backbone.ts'
+import type { DenseBackbone } from './image-backbone.ts'
 
 /** Cuts a picture into patches and projects each. */
 export class PatchEmbed extends Module {
@@ -40,7 +41,7 @@ export interface VitOptions {
 }
 
 /** Vision transformer with a class token and learned positions, timm's parameter names. Source: Dosovitskiy et al. 2021 */
-export class Vit extends Module implements ImageBackbone {
+export class Vit extends Module implements DenseBackbone {
   readonly cls_token: Parameter
   readonly pos_embed: Parameter
   readonly patch_embed: PatchEmbed
@@ -49,6 +50,8 @@ export class Vit extends Module implements ImageBackbone {
   readonly head: Linear
   readonly featureDim: number
   readonly #dropout: Dropout
+  readonly #patch: number
+  readonly #grid: readonly [number, number]
 
   constructor(options: VitOptions) {
     super()
@@ -66,7 +69,9 @@ export class Vit extends Module implements ImageBackbone {
     } = options
     if (size[0] % patch !== 0 || size[1] % patch !== 0)
       throw new Error(`vit: pictures of ${size[0]}x${size[1]} do not divide into patches of ${patch}`)
-    const tokens = (size[0] / patch) * (size[1] / patch) + 1
+    this.#patch = patch
+    this.#grid = [size[0] / patch, size[1] / patch]
+    const tokens = this.#grid[0] * this.#grid[1] + 1
     const small = truncatedNormal(0.02)
     this.cls_token = parameter(small([1, 1, dim]), [1, 1, dim])
     this.pos_embed = parameter(small([1, tokens, dim]), [1, tokens, dim])
@@ -83,10 +88,28 @@ export class Vit extends Module implements ImageBackbone {
     initialiseLinears(this)
   }
 
+  /** The class token and all patches after the last norm; positions are stretched to pictures of another size. */
+  #encode(x: Tensor): Tensor {
+    const positions = resizePositions(this.pos_embed, this.#grid, this.#gridOf(x))
+    const tokens = prepend(this.cls_token, this.patch_embed.forward(x)).add(positions)
+    return this.norm.forward(this.blocks.reduce((t, block) => block.forward(t), this.#dropout.forward(tokens)))
+  }
+
+  #gridOf({ shape }: Tensor): [number, number] {
+    const [height, width] = shape.slice(2)
+    if (height % this.#patch !== 0 || width % this.#patch !== 0)
+      throw new Error(`vit: pictures of ${height}x${width} do not divide into patches of ${this.#patch}`)
+    return [height / this.#patch, width / this.#patch]
+  }
+
   features(x: Tensor): Tensor {
-    const tokens = prepend(this.cls_token, this.patch_embed.forward(x)).add(this.pos_embed)
-    const encoded = this.blocks.reduce((t, block) => block.forward(t), this.#dropout.forward(tokens))
-    return this.norm.forward(encoded).at(null, 0)
+    return this.#encode(x).at(null, 0)
+  }
+
+  /** The patches as one map [batch, dim, height / patch, width / patch]. */
+  featureMaps(x: Tensor): Tensor[] {
+    const [h] = this.#gridOf(x)
+    return [this.#encode(x).slice(1, 1).rearrange('b (h w) d -> b d h w', { h })]
   }
 
   override forward(x: Tensor): Tensor {

@@ -1,8 +1,8 @@
-import { compile, type HostTensor, hostTensor, softmax, type Tensor } from '../../core/index.ts'
+import { compile, type HostTensor, hostTensor, placeholder, softmax, type Tensor } from '../../core/index.ts'
 import type { Normalisation } from '../../data/index.ts'
 import { type ImageBackbone, loadStateDict, nameVariables, stateDict } from '../../nn/index.ts'
 import { readCheckpoint, saveCheckpoint } from '../../train/index.ts'
-import { findModelKind, type ModelOptions, modelKind, type PictureFormat } from './models.ts'
+import { findModelKind, type ModelKind, type ModelOptions, modelKind, type PictureFormat } from './models.ts'
 
 /** Everything that makes a trained classifier usable: what it is, how pictures are prepared, what its outputs mean. */
 export interface ClassifierCard {
@@ -58,19 +58,45 @@ const formatOf = ({ channels, size, classes }: ClassifierCard): PictureFormat =>
   classes: classes.length,
 })
 
-/** Reads a classifier written by {@link Classifier.save}. @throws one line when the file is not one */
-export async function loadClassifier(path: string, device?: string): Promise<Classifier> {
+/**
+ * Reads a classifier written by {@link Classifier.save}.
+ * @param size height and width of the pictures it is to look at, where the architecture can take others than it was trained on
+ * @throws one line when the file is not one, or the model cannot look at pictures of that size
+ */
+export async function loadClassifier(
+  path: string,
+  device?: string,
+  size?: readonly [number, number],
+): Promise<Classifier> {
   const { tensors, state } = await readCheckpoint(path)
   if (state.kind !== 'classifier') throw new Error(`${path} is not a classifier`)
   const card = state as unknown as ClassifierCard
-  await findModelKind(card.model)
-  const classifier = new Classifier(card, undefined, device)
+  const kind = await findModelKind(card.model)
+  const classifier = size ? atAnotherSize(card, kind, size, device) : new Classifier(card, undefined, device)
   try {
     loadStateDict(classifier.network, tensors)
   } catch (error) {
     throw new Error(`${path}: ${(error as Error).message}`)
   }
   return classifier
+}
+
+/** The trained network over pictures of another size: its positions, where it has any, are stretched. */
+function atAnotherSize(
+  card: ClassifierCard,
+  kind: ModelKind,
+  size: readonly [number, number],
+  device: string | undefined,
+): Classifier {
+  const network = kind.build(formatOf(card), { ...card.options, interpolate: true })
+  try {
+    network.forward(placeholder('images', [1, card.channels, ...size], 'f32'))
+  } catch (error) {
+    throw new Error(
+      `model '${card.model}' was trained on pictures of ${card.size.join('x')} and cannot look at ${size.join('x')}: ${(error as Error).message}`,
+    )
+  }
+  return new Classifier({ ...card, size }, network, device)
 }
 
 /** One picture's values as a batch of one. */

@@ -71,7 +71,7 @@ const fewest = { stepsPerEpoch: 24, steps: 600, batch: 8, epochs: 100 }
  * Training settings of a model for so many samples: those of its kind, with smaller batches and more epochs for data so
  * small that a run would end after a few steps.
  */
-export function trainingSettings(kind: ModelKind, samples: number): ModelKind['training'] {
+export function trainingSettings(kind: Pick<ModelKind, 'training'>, samples: number): ModelKind['training'] {
   const { training } = kind
   const fitting = 2 ** Math.floor(Math.log2(Math.max(1, samples / fewest.stepsPerEpoch)))
   const batchSize = Math.min(training.batchSize, Math.max(fewest.batch, fitting))

@@ -9,14 +9,7 @@ import {
   withSeed,
   withValues,
 } from '../../nn/index.ts'
-import {
-  adamW,
-  averagingDecay,
-  cosine,
-  ExponentialMovingAverage,
-  Optimizer,
-  type ParameterGroup,
-} from '../../optim/index.ts'
+import { averagingDecay, ExponentialMovingAverage, Optimizer } from '../../optim/index.ts'
 import {
   type BatchSource,
   BEST,
@@ -26,6 +19,7 @@ import {
   readCheckpoint,
   type Scores,
 } from '../../train/index.ts'
+import { parameterGroups } from '../parameter-groups.ts'
 import { Classifier, type ClassifierCard } from './classifier.ts'
 import type { ClassificationData } from './data.ts'
 import { predictAll, scorePredictions, type TestResult } from './evaluate.ts'
@@ -197,33 +191,6 @@ async function fitNetwork(
     await loader.close()
     await score.release()
   }
-}
-
-/** Matrices and kernels decay; biases, norms and position vectors do not. */
-function parameterGroups(
-  parameters: readonly Variable[],
-  { learningRate, weightDecay, warmup }: Settings,
-  total: number,
-): ParameterGroup[] {
-  const schedule = cosine({
-    base: learningRate,
-    total: Math.max(total, 2),
-    warmup: Math.min(Math.round(warmup * total), Math.max(total, 2) - 1),
-    min: learningRate * 0.01,
-  })
-  const groups = [
-    {
-      parameters: parameters.filter(p => p.rank >= 2 && !/token|pos_embed/.test(p.name)),
-      rule: adamW({ weightDecay }),
-      learningRate: schedule,
-    },
-    {
-      parameters: parameters.filter(p => p.rank < 2 || /token|pos_embed/.test(p.name)),
-      rule: adamW({ weightDecay: 0 }),
-      learningRate: schedule,
-    },
-  ]
-  return groups.filter(group => group.parameters.length > 0)
 }
 
 function classificationLoss(network: ImageBackbone, batch: Readonly<Record<string, Tensor>>, labelSmoothing: number) {
