@@ -1,5 +1,6 @@
 import { mkdir, readdir, stat } from 'node:fs/promises'
 import { basename, resolve } from 'node:path'
+import { bundledLexicon } from '../data/lexicon/index.ts'
 import { Pictures } from '../data/pictures.ts'
 import type { RetrievalEncoder } from '../tasks/retrieve/encoder.ts'
 import { CollectionError } from './collection-error.ts'
@@ -8,7 +9,8 @@ import { funnelSearch } from './funnel.ts'
 import { Indexing } from './index-items.ts'
 import { queryPixels } from './item-images.ts'
 import { checkEncoder, manifestOf, readManifest, writeManifest } from './manifest.ts'
-import { type Query, type QueryPart, type RankedEntry, rank } from './ranking.ts'
+import { readingsOf } from './query-readings.ts'
+import { type Query, type QueryPart, type RankedEntry, rankReadings } from './ranking.ts'
 import { rankingWeights } from './ranking-weights.ts'
 import type {
   DescribedText,
@@ -28,6 +30,18 @@ const ownFiles = /^(items\.lance|texts\.lance|writer\.lock|manifest\.json\..*\.t
 
 /** Texts in one query, and characters in each. */
 const queryLimits = { texts: 16, characters: 1000, where: 2000 }
+
+interface Understood {
+  readonly variants: readonly { readonly texts: readonly string[]; readonly weight: number }[]
+  readonly understood: NonNullable<SearchResult['understood']>
+}
+
+function checkTexts(texts: readonly string[]): void {
+  if (texts.length > queryLimits.texts)
+    throw new CollectionError(`text: ${texts.length} queries at once; the limit is ${queryLimits.texts}.`)
+  const long = texts.find(words => words.length > queryLimits.characters)
+  if (long) throw new CollectionError(`text: ${long.length} characters; the limit is ${queryLimits.characters}.`)
+}
 
 /**
  * Items with a picture, texts or both, in a folder on disk, searched by meaning and by keywords.
@@ -160,15 +174,37 @@ export class Collection {
       throw new CollectionError(`top: expected a whole number from 1 to ${rankingWeights.shortlist}, not ${top}.`)
     if (!Number.isInteger(offset) || offset < 0)
       throw new CollectionError(`offset: expected a whole number of at least 0, not ${offset}.`)
-    const query = await this.#query(request)
-    if (query.mode === 'keywords' ? query.texts.length === 0 : query.parts.length === 0)
-      return this.#list(query, top, offset, started)
-    const ranked = rank(this.#entries, query)
+    const { variants, understood } = await this.#understand(request)
+    const queries = await this.#queries(request, variants)
+    const [first] = queries
+    if (first.mode === 'keywords' ? first.texts.length === 0 : first.parts.length === 0)
+      return this.#list(first, top, offset, started)
+    const ranked = rankReadings(
+      this.#entries,
+      queries.map((query, i) => ({ query, weight: variants[i].weight })),
+    )
     return {
       results: ranked.slice(offset, offset + top).map(hit),
       total: ranked.length,
       milliseconds: performance.now() - started,
+      ...(understood.length > 0 && { understood }),
     }
+  }
+
+  /** The ways to understand a request's texts: of one text its readings, of several the likeliest reading of each. */
+  async #understand({ text = [] }: SearchRequest): Promise<Understood> {
+    const typed = [text].flat().filter(words => words.trim() !== '')
+    checkTexts(typed)
+    const lexicon = typed.length > 0 ? await bundledLexicon() : undefined
+    const { keywords } = this.#entries
+    const context = { vocabulary: keywords.vocabulary, lexicon, named: (said: string) => keywords.named(said).size }
+    const readings = typed.map(words => readingsOf(words, context))
+    const variants =
+      readings.length === 1
+        ? readings[0].map(({ text: said, weight }) => ({ texts: [said], weight }))
+        : [{ texts: readings.map(([first]) => first.text), weight: 1 }]
+    const changed = readings.flatMap(([first]) => (first.because ? [{ ...first, because: first.because }] : []))
+    return { variants, understood: changed.map(({ weight: _, ...rest }) => rest) }
   }
 
   #list({ allowed, excluded }: Query, top: number, offset: number, started: number): SearchResult {
@@ -179,21 +215,21 @@ export class Collection {
     return { results, total: entries.length, milliseconds: performance.now() - started }
   }
 
-  async #query({ text = [], image, sketch = false, like = [], where, mode = 'hybrid' }: SearchRequest): Promise<Query> {
-    const texts = [text].flat().filter(words => words.trim() !== '')
-    if (texts.length > queryLimits.texts)
-      throw new CollectionError(`text: ${texts.length} queries at once; the limit is ${queryLimits.texts}.`)
-    const long = texts.find(words => words.length > queryLimits.characters)
-    if (long) throw new CollectionError(`text: ${long.length} characters; the limit is ${queryLimits.characters}.`)
+  /** One query for each way to understand the texts; they share the pictures, the examples and the condition. */
+  async #queries(
+    { image, sketch = false, like = [], where, mode = 'hybrid' }: SearchRequest,
+    variants: readonly { readonly texts: readonly string[] }[],
+  ): Promise<Query[]> {
+    const distinct = [...new Set(variants.flatMap(({ texts }) => texts))]
+    const { dim } = this.encoder
+    const vectors = distinct.length && mode !== 'keywords' ? await this.encoder.encodeTexts(distinct) : undefined
+    const textParts = ({ texts }: { readonly texts: readonly string[] }): QueryPart[] =>
+      texts.flatMap(said => {
+        const row = distinct.indexOf(said)
+        const vector = vectors?.subarray(row * dim, (row + 1) * dim)
+        return vector ? [{ kind: 'text', text: vector, image: vector }] : []
+      })
     const parts: QueryPart[] = []
-    if (texts.length && mode !== 'keywords') {
-      const { dim } = this.encoder
-      const vectors = await this.encoder.encodeTexts(texts)
-      for (let row = 0; row < texts.length; row++) {
-        const vector = vectors.subarray(row * dim, (row + 1) * dim)
-        parts.push({ kind: 'text', text: vector, image: vector })
-      }
-    }
     if (image) {
       const vector = await this.#encodePicture(image, sketch)
       parts.push({ kind: sketch ? 'sketch' : 'image', text: vector, image: vector })
@@ -203,7 +239,10 @@ export class Collection {
     const condition = where?.trim()
     const allowed = condition ? await this.#allowed(condition) : undefined
     for (const id of examples) parts.push(this.#example(id))
-    return { parts, texts, allowed, excluded: new Set(examples), mode, shortlist: rankingWeights.shortlist }
+    const shared = { allowed, excluded: new Set(examples), mode, shortlist: rankingWeights.shortlist }
+    return variants.length > 0
+      ? variants.map(variant => ({ ...shared, texts: variant.texts, parts: [...textParts(variant), ...parts] }))
+      : [{ ...shared, texts: [], parts }]
   }
 
   #example(id: string): QueryPart {

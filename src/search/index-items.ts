@@ -40,6 +40,7 @@ export class Indexing {
   readonly #started = performance.now()
   readonly #seen = new Set<string>()
   readonly #skipped: { id: string; reason: string }[] = []
+  readonly #withoutPicture: { id: string; reason: string }[] = []
   #done = 0
   #indexed = 0
   #unchanged = 0
@@ -78,6 +79,7 @@ export class Indexing {
       unchanged: this.#unchanged,
       removed,
       skipped: this.#skipped,
+      withoutPicture: this.#withoutPicture,
       seconds,
       rate: this.#done / seconds,
       stopped,
@@ -118,8 +120,16 @@ export class Indexing {
   }
 
   async #encode(batch: readonly SourceItem[], { pixels, failed }: Pixels): Promise<Encoded> {
-    const kept = batch.map((item, index) => ({ item, index })).filter(({ index }) => !failed.has(index))
-    for (const [index, reason] of failed) this.#skip(batch[index].id, reason)
+    const kept: { item: SourceItem; index: number }[] = []
+    for (const [index, item] of batch.entries()) {
+      const reason = failed.get(index)
+      if (reason === undefined) kept.push({ item, index })
+      else if (item.imageOptional && item.texts.length > 0) {
+        this.#withoutPicture.push({ id: item.id, reason })
+        // Another fingerprint than the source gives, so that the picture is looked for again.
+        kept.push({ item: { ...item, image: undefined, fingerprint: `${item.fingerprint} without picture` }, index })
+      } else this.#skip(item.id, reason)
+    }
     const pictured = kept.filter(({ item }) => item.image)
     const images = await this.#encodeImages(
       pixels,

@@ -1,5 +1,6 @@
 import MiniSearch from 'minisearch'
 import { rankingWeights } from './ranking-weights.ts'
+import { Vocabulary } from './spelling.ts'
 import { phraseOf, wordsOf } from './words.ts'
 
 interface Document {
@@ -25,11 +26,14 @@ export class KeywordIndex {
     processTerm: term => term,
   })
   readonly #phrases = new Map<string, Set<string>>()
+  /** Every word, and how many items hold it. */
+  readonly vocabulary = new Vocabulary()
 
   /** @param replaced the name and texts that the item had before, if it is known already */
   set(id: string, name: string, texts: readonly string[], replaced?: { name: string; texts: readonly string[] }): void {
     if (replaced) this.remove(id, replaced.name, replaced.texts)
     this.#index.add({ id, name, title: texts[0] ?? '', texts: texts.slice(1).join('\n') })
+    for (const word of distinctWords(name, texts)) this.vocabulary.add(word)
     for (const phrase of names(name, texts)) {
       const ids = this.#phrases.get(phrase)
       if (ids) ids.add(id)
@@ -39,6 +43,7 @@ export class KeywordIndex {
 
   remove(id: string, name: string, texts: readonly string[]): void {
     this.#index.discard(id)
+    for (const word of distinctWords(name, texts)) this.vocabulary.remove(word)
     for (const phrase of names(name, texts)) {
       const ids = this.#phrases.get(phrase)
       ids?.delete(id)
@@ -73,6 +78,9 @@ export class KeywordIndex {
     }))
   }
 }
+
+const distinctWords = (name: string, texts: readonly string[]): Set<string> =>
+  new Set([name, ...texts].flatMap(text => wordsOf(text)))
 
 const names = (name: string, texts: readonly string[]): Set<string> =>
   new Set([phraseOf(name), phraseOf(texts[0] ?? name)].filter(phrase => phrase !== ''))

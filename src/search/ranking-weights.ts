@@ -24,6 +24,22 @@ export const rankingWeights = {
   },
   /** More than all other parts together, so that an exact name is always first. */
   exactName: 4,
+  /** How a text is understood: see `readingsOf`. */
+  readings: {
+    /** Ways to understand a text that are searched for. */
+    most: 3,
+    /** A word that so many items hold is English enough to stand as it is. */
+    commonWord: 5,
+    /** A name that so many items bear is surely meant. */
+    commonName: 20,
+    /** A translation besides a word that the collection knows. */
+    translationOfKnown: 0.6,
+    /** Meanings this sure are searched for too, at this share of their weight. */
+    secondMeaning: 0.6,
+    second: 0.9,
+    /** The text as typed, besides what is left of it without its small words. */
+    asTyped: 0.9,
+  },
   /** Distinct texts nearest to the query that can lift their items. */
   nearestTexts: 300,
   /** Items that the short scan passes on, and the deepest that results can be paged. */

@@ -70,6 +70,22 @@ export function rank(entries: Entries, query: Query): RankedEntry[] {
   return ranked.sort((a, b) => b.score - a.score || a.entry.row - b.entry.row)
 }
 
+/** Ranks by several ways to understand a query: each item by the one that suits it best. */
+export function rankReadings(
+  entries: Entries,
+  readings: readonly { readonly query: Query; readonly weight: number }[],
+): RankedEntry[] {
+  if (readings.length === 1) return rank(entries, readings[0].query)
+  const best = new Map<Entry, RankedEntry>()
+  for (const { query, weight } of readings)
+    for (const found of rank(entries, query)) {
+      const score = weight * found.score
+      const known = best.get(found.entry)
+      if (!known || score > known.score) best.set(found.entry, { ...found, score })
+    }
+  return [...best.values()].sort((a, b) => b.score - a.score || a.entry.row - b.entry.row)
+}
+
 interface Similarity {
   score: number
   readonly texts: string[]

@@ -14,6 +14,8 @@ export interface SourceItem {
   /** Captions, aliases, tags: best first. */
   texts: string[]
   image?: ItemImage
+  /** The item is worth finding by its texts alone when its picture cannot be read; by default it is skipped then. */
+  imageOptional?: boolean
   /** Values that a `where` clause can filter by. */
   metadata: Metadata
   /** Changes when the item changes; an item whose fingerprint is known is not looked at again. */
@@ -54,6 +56,12 @@ export interface SearchResult {
   /** Ranked results that `offset` can page through. */
   total: number
   milliseconds: number
+  /** How the texts were understood, where not as they were typed: corrected, translated, or without small words. */
+  understood?: {
+    text: string
+    because: 'spelling' | 'language' | 'synonym' | 'phrase'
+    languages?: readonly string[]
+  }[]
 }
 
 export interface DescribedText {
@@ -96,6 +104,8 @@ export interface IndexReport {
   readonly unchanged: number
   readonly removed: number
   readonly skipped: { readonly id: string; readonly reason: string }[]
+  /** Items whose pictures cannot be read, found by their texts alone; they are looked at again next time. */
+  readonly withoutPicture: { readonly id: string; readonly reason: string }[]
   readonly seconds: number
   /** Items looked at a second. */
   readonly rate: number

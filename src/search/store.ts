@@ -223,7 +223,11 @@ function structuralFlaw(condition: string): string | undefined {
 
 function whereMessage(condition: string, reason: string, columns: readonly string[]): string {
   const parser = /sql parser error: ([^)]*)/.exec(reason)?.[1]
-  const cause = parser ?? reason.replace(/^.*?(Invalid input|Schema error)[,:] ?/, '').slice(0, 200)
+  // What the engine offers instead are columns of its own, vectors among them.
+  const own = reason
+    .replace(/^.*?(Invalid input|Schema error)[,:] ?/, '')
+    .replace(/[.,:;]? *(Valid fields|Did you mean|Perhaps).*$/i, '')
+  const cause = parser ?? own.slice(0, 200)
   return `where: '${condition.slice(0, 120)}' cannot be used: ${cause.replace(/\.$/, '')}. Columns: ${columns.join(', ')}.`
 }
 

@@ -64,11 +64,12 @@ export function addTrainRetrieve(train: Command): void {
 }
 
 async function trainRetrieve(flags: RetrieveFlags, corpusFolder: string): Promise<void> {
+  const { readLexicon } = await import('../../data/lexicon/index.ts')
   const { corpusTexts, readCorpus, trainRetrieval } = await import('../../tasks/retrieve/index.ts')
   const { json, seed } = flags
   const folder = flags.into ?? join('runs', `retrieve-${seed}`)
   const corpus = await asUserError(() => readCorpus(corpusFolder))
-  const texts = await asUserError(async () => corpusTexts(corpus))
+  const texts = await asUserError(async () => corpusTexts(corpus, (await readLexicon()).entries()))
   const session = trainingSession(['drawings', 'words'], json)
   const parts = (split: string): number => corpus.items.filter(item => item.split === split).length
   session.say(`${parts('train')} drawings to train on, ${parts('validation')} to validate`)

@@ -92,7 +92,7 @@ function rowItem(values: Readonly<Record<string, Cell>>, row: number, columns: C
     JSON.stringify([name, texts, metadata, image && 'path' in image ? image.path : null]),
   )
   if (image && 'bytes' in image) hash.update(image.bytes)
-  return { id, name, texts, image, metadata, fingerprint: hash.digest('hex') }
+  return { id, name, texts, image, imageOptional: true, metadata, fingerprint: hash.digest('hex') }
 }
 
 function metadataValue(value: Cell): Metadata[string] {

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { emojiKeywords, type IconItem, wordnetSynonyms } from '../../data/icons/index.ts'
+import type { LexiconEntry } from '../../data/lexicon/index.ts'
 import { type Synonyms, textKey, withoutHeldOut } from './text-pairs.ts'
 import type { TextSource } from './train.ts'
 
@@ -99,6 +100,34 @@ export function dictionarySynonyms(
   })
 }
 
+/** Longest definition that is learned from, in words. */
+const GLOSS_WORDS = 12
+
+/**
+ * Definitions of a dictionary with the words they define, so that a description finds what it describes. Definitions that
+ * speak of something evaluated are left out.
+ */
+export function dictionaryDefinitions(
+  entries: readonly { readonly words: readonly string[]; readonly gloss: string }[],
+  vocabulary: ReadonlySet<string>,
+  heldOut: ReadonlySet<string>,
+): Synonyms[] {
+  return entries.flatMap(({ words: lemmas, gloss }) => {
+    const known = lemmas.find(lemma => vocabulary.has(textKey(lemma)) && !heldOut.has(textKey(lemma)))
+    const said = textKey(gloss.replace(/\([^)]*\)/g, ' ').split(/[;"]/)[0]).split(' ')
+    if (!known || said.length < 2 || said.length > GLOSS_WORDS || said.some(word => heldOut.has(word))) return []
+    return [{ texts: [known, said.join(' ')], towardsFirst: 1 }]
+  })
+}
+
+/** What terms of many languages mean. */
+export function lexiconSynonyms(entries: Iterable<LexiconEntry>): Synonyms[] {
+  const groups: Synonyms[] = []
+  for (const { term, english } of entries)
+    if (english[0]) groups.push({ texts: [english[0].text, term], towardsFirst: 1 })
+  return groups
+}
+
 /** Words and short phrases that name or tag what may be trained on. */
 export function vocabularyOf(items: readonly CorpusItem[]): Set<string> {
   const vocabulary = new Set<string>()
@@ -112,22 +141,33 @@ export function vocabularyOf(items: readonly CorpusItem[]): Set<string> {
   return vocabulary
 }
 
-/** The texts that an encoder of a corpus learns from: its own names and keywords, emoji words of every language, a dictionary's synonyms. */
-export function corpusTexts(corpus: Corpus): TextSource[] {
+/**
+ * The texts that an encoder of a corpus learns from: its own names and keywords, emoji words of every language, a
+ * dictionary's synonyms and definitions, and what terms of other languages mean.
+ */
+export function corpusTexts(corpus: Corpus, lexicon: Iterable<LexiconEntry>): TextSource[] {
   const { items } = corpus
   const heldOut = heldOutTexts(items)
   const heldOutCodes = new Set(items.flatMap(({ emoji, split }) => (emoji && split !== 'train' ? [emoji] : [])))
+  const vocabulary = vocabularyOf(items)
+  const dictionary = wordnetSynonyms()
   return [
-    { name: 'names and keywords of drawings', share: 0.45, groups: withoutHeldOut(itemSynonyms(items), heldOut) },
+    { name: 'names and keywords of drawings', share: 0.35, groups: withoutHeldOut(itemSynonyms(items), heldOut) },
     {
       name: 'emoji words of all languages',
-      share: 0.35,
+      share: 0.2,
       groups: withoutHeldOut(emojiSynonyms(emojiKeywords(), heldOutCodes), heldOut),
     },
     {
       name: 'synonyms of WordNet',
-      share: 0.2,
-      groups: withoutHeldOut(dictionarySynonyms(wordnetSynonyms(), vocabularyOf(items)), heldOut),
+      share: 0.15,
+      groups: withoutHeldOut(dictionarySynonyms(dictionary, vocabulary), heldOut),
     },
+    {
+      name: 'definitions of WordNet',
+      share: 0.1,
+      groups: withoutHeldOut(dictionaryDefinitions(dictionary, vocabulary, heldOut), heldOut),
+    },
+    { name: 'terms of other languages', share: 0.2, groups: withoutHeldOut(lexiconSynonyms(lexicon), heldOut) },
   ]
 }

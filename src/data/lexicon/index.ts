@@ -1,0 +1,13 @@
+export { type BuildLexiconOptions, buildLexicon, type LexiconEntry } from './build-lexicon.ts'
+export { dictionaryTerms } from './dictionary-terms.ts'
+export {
+  bundledLexicon,
+  bundledLexiconPath,
+  type KnownTerm,
+  Lexicon,
+  type Meaning,
+  readLexicon,
+  textWords,
+  writeLexicon,
+} from './lexicon.ts'
+export { type DescribedTwice, describedEmoji, type LexiconSource, lexiconSources, type Translation } from './sources.ts'
