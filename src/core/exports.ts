@@ -5,7 +5,7 @@ export { allocate, type DType, type HostData, isFloat, isInteger } from './dtype
 export * from './einops.ts'
 export * from './interpret.ts'
 export * from './linalg/index.ts'
-export { multiplyAdds } from './multiply-adds.ts'
+export { countFlops, multiplyAdds } from './multiply-adds.ts'
 export {
   type ExportedModel,
   type ExportOptions,

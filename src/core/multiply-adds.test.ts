@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { conv, convTranspose, matmul, multiplyAdds, placeholder, scan } from './index.ts'
+import { conv, convTranspose, countFlops, grad, matmul, multiplyAdds, placeholder, scan } from './index.ts'
 
 const x = (...shape: number[]) => placeholder('x', shape)
 
@@ -22,6 +22,19 @@ describe('multiplyAdds', () => {
     const w = x(2, 2)
     const { carries } = scan(([h], [s]) => ({ carries: [matmul(h, w).add(s)] }), [x(1, 2)], [x(9, 1, 2)])
     expect(multiplyAdds(carries)).toBe(36)
+  })
+  it('tells products apart, and counts both gradients of a convolution like the convolution', () => {
+    const [input, weight, dense] = [x(2, 4, 8, 8), x(6, 2, 3, 3), x(6, 5)]
+    const y = conv(input, weight, { groups: 2, padding: 1 })
+    const scores = matmul(y.mean([2, 3]), dense)
+    const once = 2 * 6 * 64 * 2 * 9
+    expect([...countFlops([scores])]).toEqual([
+      ['conv', once],
+      ['matmul', 2 * 6 * 5],
+    ])
+    const counts = countFlops(grad(scores.mul(scores).sum(), [input, weight]))
+    expect(counts.get('convInputGradient')).toBe(once)
+    expect(counts.get('convWeightGradient')).toBe(once)
   })
   it('wants a concrete batch', () => {
     expect(() => multiplyAdds([matmul(x(-1, 3), x(3, 5))])).toThrow('such as a batch of 1')

@@ -76,7 +76,9 @@ export async function readClaim(id: string, folder = claimsFolder): Promise<Clai
 /** Every recorded result in a folder, by id. */
 export async function readClaims(folder = claimsFolder): Promise<ClaimRecord[]> {
   const files = await readdir(folder).catch(() => [])
-  const ids = files.filter(file => file.endsWith('.json') && file !== 'parity.json').map(file => file.slice(0, -5))
+  const ids = files
+    .filter(file => file.endsWith('.json') && !['parity.json', 'sizes.json'].includes(file))
+    .map(file => file.slice(0, -5))
   const records = await Promise.all(ids.sort().map(id => readClaim(id, folder)))
   return records.filter(record => record !== undefined)
 }
