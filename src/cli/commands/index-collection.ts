@@ -77,6 +77,11 @@ async function indexSource(name: string, flags: IndexFlags): Promise<void> {
     else {
       for (const { id, reason } of skipped.slice(0, namedSkips)) console.log(`skipped ${id}: ${reason}`)
       if (skipped.length > namedSkips) console.log(`skipped ${skipped.length - namedSkips} more; --json lists them all`)
+      const { withoutPicture } = report
+      for (const { id, reason } of withoutPicture.slice(0, namedSkips))
+        console.log(`without its picture ${id}: ${reason}`)
+      if (withoutPicture.length > namedSkips)
+        console.log(`without pictures ${withoutPicture.length - namedSkips} more; --json lists them all`)
       const { indexed, unchanged, removed, seconds, rate, stopped } = report
       console.log(
         `${flags.into}: ${collection.count} items (${indexed} indexed, ${unchanged} unchanged, ${removed} removed, ${skipped.length} skipped) in ${duration(seconds)}, ${rate.toFixed(0)} items/s`,
