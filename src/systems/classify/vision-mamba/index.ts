@@ -10,6 +10,7 @@ import {
 import type { ModelKind, PictureFormat } from '../../../tasks/index.ts'
 import type { System } from '../../system.ts'
 import { claim } from './claim.ts'
+import { embedPictures } from './embed.ts'
 import { loadVim, official } from './official.ts'
 import { GridRotary } from './rotary.ts'
 import { Vim, VimEncoder, VimLabeller } from './vim.ts'
@@ -68,6 +69,7 @@ export const system: System = {
     Vim,
     VimLabeller,
     loadVim,
+    embedPictures,
   },
   official,
   claim,

@@ -8,6 +8,7 @@ import { Attention, BiMambaMixer, type Module, parameterCount, stateDict, withSe
 import { readGolden } from '../../golden.ts'
 import { compareGolden } from '../../parity.ts'
 import { claim, labellerOf } from './claim.ts'
+import { embedPictures } from './embed.ts'
 import { loadVim, official } from './official.ts'
 import { Vim, VimEncoder, type VimEncoderOptions, VimLabeller } from './vim.ts'
 
@@ -112,6 +113,20 @@ describe('VimEncoder', () => {
     )
     expect(() => new VimEncoder({ ...small, depth: 3, paired: true })).toThrow('paired blocks need an even depth')
     expect(() => new VimEncoder({ ...small, dim: 5, mixer: { expand: 1.5 } })).toThrow('no whole number of channels')
+  })
+})
+
+describe('embedPictures', () => {
+  const model = withSeed(2, () => new VimEncoder(small))
+  it('gives a vector for every picture', async () => {
+    const vectors = await embedPictures(model, randomTensor([3, 3, 12, 16]))
+    expect(vectors.shape).toEqual([3, 8])
+  })
+  it('refuses values that are not finite, naming the picture', async () => {
+    const pictures = randomTensor([2, 3, 12, 16])
+    pictures.data[3 * 12 * 16 + 5] = Number.NaN
+    await expect(embedPictures(model, pictures)).rejects.toThrow('picture 1 holds NaN at value 5')
+    await expect(embedPictures(model, randomTensor([3, 12, 16]))).rejects.toThrow('got [3,12,16]')
   })
 })
 
