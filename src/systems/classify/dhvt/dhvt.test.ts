@@ -122,6 +122,17 @@ describe('the claim', () => {
   })
 })
 
+describe('what the claim asks for beside the gain', () => {
+  const verdict = (values: readonly number[]) => {
+    const results = new Map(claim.arms.map(({ name }, i) => [name, [{ value: values[i] }, { value: values[i] }]]))
+    return claim.conditions!(results)[0]
+  }
+  it('is a smaller gap with more pictures', () => {
+    expect(verdict([84, 80, 90, 89])).toMatchObject({ measured: '4.00 and 1.00 points', holds: true })
+    expect(verdict([84, 80, 90, 85])).toMatchObject({ holds: false })
+  })
+})
+
 describe('DHVT by name', () => {
   const { defaults, build } = system.model!
   const formats = [
