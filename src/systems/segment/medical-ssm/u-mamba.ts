@@ -78,7 +78,7 @@ class ConvNorm extends Module {
 }
 
 /** A residual block that keeps the shape: what follows the first block of a stage. */
-export class BasicBlock2 extends Module {
+export class ResidualBlock extends Module {
   readonly conv1: ConvNorm
   readonly conv2: ConvNorm
   readonly #slope?: number
@@ -250,7 +250,7 @@ export class ResidualUnet extends Module {
     const stage = (from: number, i: number, stride: Sides, repeats: number): Sequential =>
       new Sequential(
         new BasicResBlock(from, widths[i], kernels[i], stride, options),
-        ...Array.from({ length: repeats - 1 }, () => new BasicBlock2(widths[i], kernels[i], convBias, options)),
+        ...Array.from({ length: repeats - 1 }, () => new ResidualBlock(widths[i], kernels[i], convBias, options)),
       )
     this.#strides = strides
     this.encoder = new Encoder(
