@@ -345,6 +345,14 @@ describe('Combiner by name', () => {
   })
 })
 
+describe('pictures whose sides have no common divisor', () => {
+  it('are refused where they would make too many patches', () => {
+    expect(() => system.model!.defaults({ channels: 3, size: [211, 223], classes: 2 })).toThrow(
+      'pictures of 211x223 divide into no fewer than 47053 patches; bring them to sides with a common divisor',
+    )
+  })
+})
+
 describe('Combiner given what it cannot take', () => {
   it('says so', () => {
     const x = given([2, 12, 8])

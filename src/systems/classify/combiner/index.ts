@@ -16,11 +16,20 @@ function patchFor({ size: [height, width] }: PictureFormat): number {
   return 1
 }
 
+/** More of them are better made of larger patches. */
+const mostPatches = 4096
+
 const model: ModelKind = {
   summary: 'transformer that sees other rows of patches as regions (Ren et al. 2021)',
   defaults: format => {
     const small = Math.max(...format.size) <= 32
-    return { patch: patchFor(format), dim: small ? 96 : 192, depth: small ? 4 : 6, heads: 4 }
+    const patch = patchFor(format)
+    const patches = (format.size[0] / patch) * (format.size[1] / patch)
+    if (patches > mostPatches)
+      throw new Error(
+        `combiner: pictures of ${format.size.join('x')} divide into no fewer than ${patches} patches; bring them to sides with a common divisor, such as multiples of 16`,
+      )
+    return { patch, dim: small ? 96 : 192, depth: small ? 4 : 6, heads: 4 }
   },
   build: (format, options) => new CombinerClassifier({ ...format, ...options }),
   training: { learningRate: 1.5e-3, weightDecay: 0.05, labelSmoothing: 0.05, epochs: 30, batchSize: 128 },

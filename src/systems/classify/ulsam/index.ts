@@ -5,7 +5,7 @@ import { claim } from './claim.ts'
 import { compactUlsam } from './compact-network.ts'
 import { loadUlsam, official } from './official.ts'
 import { SubspaceAttention, ULSAM } from './subspace-attention.ts'
-import { attentionMaps, candidates, costOf, withUlsam } from './with-ulsam.ts'
+import { attentionMaps, candidates, costOf, upgradeNetwork, withUlsam } from './with-ulsam.ts'
 
 /** Widths grow and maps shrink until about 4 to 8 positions a side are left; ULSAM stands where three blocks are equal. */
 function defaults({ size }: PictureFormat) {
@@ -49,6 +49,7 @@ export const system: System = {
     ULSAM,
     withUlsam,
     candidates,
+    upgradeNetwork,
     costOf,
     attentionMaps,
     compactUlsam,

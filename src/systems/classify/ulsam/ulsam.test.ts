@@ -19,7 +19,7 @@ import { claim, networkOf, shares } from './claim.ts'
 import { system } from './index.ts'
 import { loadUlsam, official } from './official.ts'
 import { SubspaceAttention, ULSAM } from './subspace-attention.ts'
-import { attentionMaps, candidates, costOf, withUlsam } from './with-ulsam.ts'
+import { attentionMaps, candidates, costOf, upgradeNetwork, withUlsam } from './with-ulsam.ts'
 
 const given = (shape: readonly number[], seed = 3): Tensor => tensor(randomTensor(shape, seed).data, shape)
 const numbers = async (t: Tensor): Promise<number[]> => [...(await t.value()).numbers()]
@@ -118,12 +118,36 @@ describe('a compact network with ULSAM', () => {
     expect([...maps].map(([position, { shape }]) => [position, shape])).toEqual([[3, [2, 2, 8, 8]]])
     expectClose(await numbers(maps.get(3)!.sum([2, 3])), [1, 1, 1, 1], 1e-6, 'sums')
   })
+  it('is brought down to a wished cost, and says what it cost before and after', () => {
+    const before = network()
+    const { positions, ...upgrade } = upgradeNetwork(before, [1, 16, 16], { share: 0.8 })
+    // The two equal blocks save the same; the deeper goes first, and is enough.
+    expect(positions).toEqual([3])
+    expect(upgrade.before).toEqual(costOf(before, [1, 16, 16]))
+    expect(upgrade.after).toEqual(costOf(withUlsam(before, [3], 4, 'replace'), [1, 16, 16]))
+    expect(upgrade.network.blocks[2]).toBe(before.blocks[2])
+    expect(upgradeNetwork(before, [1, 16, 16], { share: 1 }).positions).toEqual([])
+    expect(() => upgradeNetwork(before, [1, 16, 16], { share: 0.1 })).toThrow(
+      'replacing all 2 blocks that keep width and size leaves 0.',
+    )
+  })
   it("takes MobileNetV2's bottlenecks, and gradients pass", async () => {
-    const changed = withUlsam(mobileNetV2({ channels: 3, classes: 2, multiplier: 0.35 }), [12, 13], 4, 'replace')
-    const images = given([1, 3, 32, 32])
-    const weight = new Map(namedVariables(changed)).get('features.12.subspaces.1.conv_point.weight')!
-    const [gradient] = grad(changed.forward(images).sum(), [weight])
-    expect(Math.max(...(await numbers(gradient.abs())))).toBeGreaterThan(0)
+    const changed = withSeed(1, () =>
+      withUlsam(mobileNetV2({ channels: 3, classes: 2, multiplier: 0.35 }), [12, 13], 4, 'replace'),
+    )
+    // A group whose logits are all below 0 learns nothing at first, so that all groups are asked.
+    const weights = [...namedVariables(changed)].filter(([path]) => /conv_point\.weight$/.test(path)).map(([, v]) => v)
+    expect(weights).toHaveLength(8)
+    const gradients = grad(changed.forward(given([1, 3, 64, 64])).sum(), weights)
+    const largest = await numbers(
+      concat(
+        gradients.map(gradient => gradient.flatten()),
+        0,
+      )
+        .abs()
+        .max(),
+    )
+    expect(largest[0]).toBeGreaterThan(0)
   })
   it('refuses what cannot be', () => {
     expect(() => new ULSAM(10, 4)).toThrow('ulsam: 4 groups do not divide 10 channels')

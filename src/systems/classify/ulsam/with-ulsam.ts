@@ -96,6 +96,47 @@ export function candidates(network: MobileNet, size: readonly number[], groups: 
   return found
 }
 
+/** A compact network before and after some of its blocks gave way to ULSAM. */
+export interface Upgrade {
+  /** Shares all parameters of the blocks that stay; the new modules want a few epochs of fine-tuning. */
+  readonly network: MobileNet
+  readonly positions: readonly number[]
+  readonly before: Cost
+  readonly after: Cost
+}
+
+/**
+ * Replaces the blocks that save most until a network costs no more than wished, the deepest of equals first.
+ * @param size of a picture, [channels, height, width]
+ * @param options.share of the multiply-adds that may remain, 0 to 1
+ * @param options.groups of each module; default 4
+ * @throws when all blocks that keep width and size together do not save that much
+ */
+export function upgradeNetwork(
+  network: MobileNet,
+  size: readonly number[],
+  { share, groups = 4 }: { readonly share: number; readonly groups?: number },
+): Upgrade {
+  const before = costOf(network, size)
+  const found = candidates(network, size, groups).sort(
+    (a, b) => b.saves.multiplyAdds - a.saves.multiplyAdds || b.position - a.position,
+  )
+  const positions: number[] = []
+  let left = before.multiplyAdds
+  for (const { position, saves } of found) {
+    if (left <= share * before.multiplyAdds) break
+    positions.push(position)
+    left -= saves.multiplyAdds
+  }
+  if (left > share * before.multiplyAdds)
+    throw new Error(
+      `ulsam: replacing all ${found.length} blocks that keep width and size leaves ${(left / before.multiplyAdds).toFixed(2)} of the multiply-adds, more than ${share}`,
+    )
+  positions.sort((a, b) => a - b)
+  const upgraded = withUlsam(network, positions, groups, 'replace')
+  return { network: upgraded, positions, before, after: costOf(upgraded, size) }
+}
+
 /** The attention maps [batch, groups, height, width] of every ULSAM module for some pictures, by position. */
 export function attentionMaps(network: MobileNet, images: Tensor): Map<number, Tensor> {
   const found = new Map<number, Tensor>()
