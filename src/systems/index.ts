@@ -33,6 +33,7 @@ export {
 export { type ParityRecord, parityFile, readParity } from './parity-record.ts'
 export { type RegistryEntry, registry } from './registry.ts'
 export { reproductionOf } from './reproduction.ts'
+export { countSize, readSizes, type SizeRecord, sizesFile } from './size-record.ts'
 export type {
   ArmResult,
   Claim,
