@@ -3,11 +3,14 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { randomTensor } from '../../../../test/check.ts'
 import { goldenExists, goldenFolder } from '../../../../test/golden.ts'
-import { evaluate, type Tensor, tensor } from '../../../core/index.ts'
+import { evaluate, hostTensor, placeholder, type Tensor, tensor } from '../../../core/index.ts'
 import { parameterCount, stateDict, withSeed } from '../../../nn/index.ts'
 import { readGolden } from '../../golden.ts'
 import { compareGolden } from '../../parity.ts'
 import { BiFormer, type BiFormerOptions } from './biformer.ts'
+import { claim, readerOf } from './claim.ts'
+import { routedRegions } from './explain.ts'
+import { system } from './index.ts'
 import { loadBiFormer, official } from './official.ts'
 
 const small: BiFormerOptions = {
@@ -113,5 +116,42 @@ describe('BiFormer', () => {
     expect(() => new BiFormer({ ...small, headDim: 32 })).toThrow('stage 1 is 8 wide, too narrow for heads of 32')
     expect(() => new BiFormer(small).forward(pictures(40, 40))).toThrow('5x5 tokens do not divide into 2x2 regions')
     expect(() => new BiFormer(small).forward(pictures(8, 8))).toThrow('1x1 tokens are fewer than 2x2 regions')
+  })
+})
+
+describe('the claim', () => {
+  it('gives every arm the same parameters', () => {
+    const counts = claim.arms.map(({ name }) => parameterCount(readerOf(name, 0, 10)))
+    expect(new Set(counts).size).toBe(1)
+  })
+})
+
+describe('--model biformer', () => {
+  it.each([
+    [1, 28, 28],
+    [3, 32, 48],
+    [3, 100, 75],
+  ])('takes pictures of %i channels, %ix%i', (channels, height, width) => {
+    const format = { channels, size: [height, width] as const, classes: 4 }
+    const network = system.model!.build(format, system.model!.defaults(format))
+    expect(network.forward(placeholder('x', [2, channels, height, width])).shape).toEqual([2, 4])
+  })
+})
+
+describe('routedRegions', () => {
+  const model = withSeed(1, () => new BiFormer({ ...small, mixing: [1, 2, 3, 'fullLepe'] }))
+  const picture = hostTensor(randomTensor([1, 3, 64, 64], 2, -1, 1).data, [1, 3, 64, 64])
+  it('gives the regions that a position looks at, best first', async () => {
+    const regions = await routedRegions(model, picture, { x: 40, y: 10 })
+    expect(regions).toHaveLength(3)
+    for (const { left, top, right, bottom } of regions) {
+      expect([right - left, bottom - top]).toEqual([32, 32])
+      expect([left % 32, top % 32]).toEqual([0, 0])
+    }
+    const affinities = regions.map(({ affinity }) => affinity)
+    expect([...affinities].sort((a, b) => b - a)).toEqual(affinities)
+  })
+  it('says when the position lies outside', async () => {
+    await expect(routedRegions(model, picture, { x: 64, y: 0 })).rejects.toThrow('lies outside the picture of 64x64')
   })
 })

@@ -3,12 +3,23 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { expectClose, randomTensor } from '../../../../test/check.ts'
 import { goldenExists, goldenFolder } from '../../../../test/golden.ts'
-import { concat, evaluate, grad, type HostTensor, type Tensor, tensor } from '../../../core/index.ts'
+import {
+  concat,
+  evaluate,
+  grad,
+  type HostTensor,
+  multiplyAdds,
+  placeholder,
+  type Tensor,
+  tensor,
+} from '../../../core/index.ts'
 import { namedVariables, parameterCount, stateDict, withSeed } from '../../../nn/index.ts'
 import { readGolden } from '../../golden.ts'
 import { compareGolden } from '../../parity.ts'
+import { claim, networkOf } from './claim.ts'
 import { CrossVit, type CrossVitOptions, MultiConvPatchEmbed } from './crossvit.ts'
 import { ClassTokenCrossAttention, MultiScaleFusion } from './fusion.ts'
+import { system } from './index.ts'
 import { loadCrossVit, official } from './official.ts'
 
 const small: CrossVitOptions = {
@@ -124,6 +135,11 @@ describe('MultiScaleFusion', () => {
     expect(values.slice(8, 80).every(value => value === 0)).toBe(true)
     expect(values.slice(0, 8).some(value => value !== 0)).toBe(true)
   })
+  it('costs an amount that grows linearly with the patches of the other branch', () => {
+    const cost = (patches: number): number =>
+      multiplyAdds([fusion.forward([placeholder('s', [1, 10, 8]), placeholder('l', [1, 1 + patches, 12])])[0]])
+    expect(cost(40) - cost(20)).toBe(cost(20) - cost(0))
+  })
   it('exchanges in a ring of three, all at once', () => {
     const ring = new MultiScaleFusion({ dims: [8, 12, 4], heads: [2, 3, 1] })
     const shapes = ring.forward([s, l, random([2, 3, 4])]).map(t => t.shape)
@@ -172,5 +188,29 @@ describe('CrossVit', () => {
     expect(() => model.forward(random([1, 1, 12, 12]))).toThrow('expected [batch, 3, height, width]')
     expect(() => new MultiConvPatchEmbed(3, 8, 8)).toThrow('12 or 16 wide, got 8')
     expect(() => new CrossVit({ ...small, classes: 0 }).forward(random([1, 3, 12, 12]))).toThrow('has no classifier')
+  })
+})
+
+describe('the claim', () => {
+  it('gives every arm parameters within 3 % of each other', () => {
+    const [ours, ...others] = claim.arms.map(({ name }) => parameterCount(networkOf(name)))
+    for (const count of others) expect(Math.abs(count / ours - 1)).toBeLessThan(0.03)
+  })
+})
+
+describe('--model crossvit', () => {
+  it.each([
+    [1, 28, {}],
+    [3, 32, { patches: [2, 8] }],
+    [3, 50, {}],
+  ])('takes square pictures of %i channels, %i wide', (channels, side, options) => {
+    const format = { channels, size: [side, side] as const, classes: 4 }
+    const network = system.model!.build(format, { ...system.model!.defaults(format), ...options })
+    expect(network.forward(placeholder('x', [2, channels, side, side])).shape).toEqual([2, 4])
+  })
+  it('says that pictures must be square', () => {
+    expect(() => system.model!.defaults({ channels: 3, size: [28, 32], classes: 2 })).toThrow(
+      'needs square pictures, these are 28x32',
+    )
   })
 })
