@@ -26,3 +26,28 @@ it('makes a corpus of icons and prints what it holds, and refuses what it cannot
   expect(occupied.stderr).toContain('holds files that are no corpus')
   expect((await readdir(work)).sort()).toEqual(['icons', 'notes.txt'])
 })
+
+it('makes a lexicon of installed packages, and says in one line which ones it looked for', async () => {
+  const work = await mkdtemp(join(tmpdir(), 'tenet-lexicon-cli-'))
+  const into = join(work, 'lexicon.gz')
+  const made = await tenet(
+    'corpus',
+    'lexicon',
+    '--packages',
+    'node_modules',
+    '--languages',
+    'de,ja',
+    '--into',
+    into,
+    '--json',
+  )
+  expect(made.stderr).toBe('')
+  const report = JSON.parse(made.stdout)
+  const found = report.sources.find((source: { package: string }) => source.package === 'cldr-annotations-full')
+  expect(found.translations).toBeGreaterThan(1000)
+  expect((await stat(into)).size).toBe(report.bytes)
+
+  const missing = await tenet('corpus', 'lexicon', '--packages', work, '--into', into)
+  expect(missing.code).toBe(2)
+  expect(missing.stderr).toMatch(/^tenet: .* holds none of the packages .*cldr-annotations-full\n$/)
+})

@@ -195,6 +195,7 @@ export class Collection {
   async #understand({ text = [] }: SearchRequest): Promise<Understood> {
     const typed = [text].flat().filter(words => words.trim() !== '')
     checkTexts(typed)
+    if (this.encoder.readsSentences) return { variants: [{ texts: typed, weight: 1 }], understood: [] }
     const lexicon = typed.length > 0 ? await bundledLexicon() : undefined
     const { keywords } = this.#entries
     const context = { vocabulary: keywords.vocabulary, lexicon, named: (said: string) => keywords.named(said).size }

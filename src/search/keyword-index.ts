@@ -66,7 +66,8 @@ export class KeywordIndex {
       weights: { prefix, fuzzy },
       // The word being typed may be unfinished; short beginnings would match everything.
       prefix: (term, index, all) => index === all.length - 1 && term.length >= 3,
-      fuzzy: term => (term.length >= 8 ? 2 : term.length >= 4 ? 1 : 0),
+      // A word that items hold was not misspelt.
+      fuzzy: term => (this.vocabulary.count(term) > 0 ? 0 : term.length >= 8 ? 2 : term.length >= 4 ? 1 : 0),
       maxFuzzy: 2,
     })
     if (found.length === 0) return []

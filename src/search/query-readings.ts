@@ -1,4 +1,4 @@
-import type { KnownTerm, Lexicon } from '../data/lexicon/index.ts'
+import { type KnownTerm, type Lexicon, widespreadLanguages } from '../data/lexicon/index.ts'
 import { rankingWeights } from './ranking-weights.ts'
 import type { Vocabulary } from './spelling.ts'
 import { wordsOf } from './words.ts'
@@ -29,7 +29,7 @@ const fillers = new Set(
   (
     'a an the my your our their his her its this that these those some any i we you they he she it is are am be was were been ' +
     'to of for with from at by as and or please something someone somebody somewhere thing things what how where which who ' +
-    'want need show me find icon icons symbol picture image go do does make get give can'
+    'want need show me find icon icons symbol go do does make get give can another other one some just'
   ).split(' '),
 )
 
@@ -90,8 +90,11 @@ function partsOf(text: string, { vocabulary, lexicon }: ReadingContext): Part[] 
 }
 
 function readWord(word: string, vocabulary: Vocabulary): Part {
-  const correct = vocabulary.count(word) > 0 || fillers.has(word) ? undefined : vocabulary.correct(word)
-  return correct ? { typed: word, meant: correct, because: 'spelling' } : { typed: word, meant: word }
+  if (vocabulary.count(word) > 0 || fillers.has(word)) return { typed: word, meant: word }
+  const [right, next] = vocabulary.corrections(word)
+  if (!right) return { typed: word, meant: word }
+  const other = next === undefined ? undefined : { text: next, weight: rankingWeights.readings.nextCorrection }
+  return { typed: word, meant: right, because: 'spelling', other }
 }
 
 function readTerm({ term, meanings, languages }: KnownTerm, vocabulary: Vocabulary): Part[] {
@@ -109,9 +112,14 @@ function readTerm({ term, meanings, languages }: KnownTerm, vocabulary: Vocabula
         words.length === 1 &&
         !english && { other: { text: first.text, weight: weights.translationOfKnown }, languages }),
     }))
+  // A term of a language that few ask in may as well be a common word with one slip.
+  const rare = words.length === 1 && !languages.some(language => widespreadLanguages.has(language))
+  const [slip] = rare ? vocabulary.corrections(term, 1) : []
   const other =
-    second && second.weight >= weights.secondMeaning
-      ? { text: second.text, weight: second.weight * weights.second }
-      : undefined
+    slip !== undefined && vocabulary.count(slip) >= weights.commonWord
+      ? { text: slip, weight: weights.slipBesidesTerm }
+      : second && second.weight >= weights.secondMeaning
+        ? { text: second.text, weight: second.weight * weights.second }
+        : undefined
   return [{ typed: term, meant: first.text, because, languages, other }]
 }

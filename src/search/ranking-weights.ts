@@ -37,6 +37,10 @@ export const rankingWeights = {
     /** Meanings this sure are searched for too, at this share of their weight. */
     secondMeaning: 0.6,
     second: 0.9,
+    /** The next likeliest correction of a misspelt word. */
+    nextCorrection: 0.85,
+    /** A common word one slip away from a term of the lexicon. */
+    slipBesidesTerm: 0.8,
     /** The text as typed, besides what is left of it without its small words. */
     asTyped: 0.9,
   },

@@ -42,23 +42,28 @@ export class Vocabulary {
   }
 
   /**
-   * The likeliest word within one slip (two from six letters on): letters left out, doubled, hit beside or swapped. Few
-   * slips count most, then a right first letter, then how common the word is.
+   * Words within one slip of a misspelt one (two from six letters on), likeliest first: letters left out, doubled, hit
+   * beside or swapped. Few slips count most, then a right first letter, then that letters were only left out, then how
+   * common the word is.
    */
-  correct(word: string): string | undefined {
-    if (word.length < correctable.shortest) return undefined
-    const most = word.length >= correctable.twoSlips ? 2 : 1
+  corrections(word: string, slips = 2): string[] {
+    if (word.length < correctable.shortest) return []
+    const most = Math.min(slips, word.length >= correctable.twoSlips ? 2 : 1)
     const bits = letterBits(word)
-    let best: { word: string; score: number } | undefined
+    const found: { word: string; score: number }[] = []
     for (let length = word.length - most; length <= word.length + most; length++)
       for (const candidate of this.#words()[length] ?? []) {
         if (bitCount(bits ^ candidate.bits) > 2 * most) continue
         const { steps } = damerauLevenshtein(word, candidate.word)
         if (steps === 0 || steps > most) continue
-        const score = Math.log10(this.count(candidate.word)) - 2 * steps + (candidate.word[0] === word[0] ? 1 : 0)
-        if (!best || score > best.score) best = { word: candidate.word, score }
+        const score =
+          Math.log10(this.count(candidate.word)) -
+          2 * steps +
+          (candidate.word[0] === word[0] ? 1 : 0) +
+          (isWithin(word, candidate.word) ? 0.7 : 0)
+        found.push({ word: candidate.word, score })
       }
-    return best?.word
+    return found.sort((a, b) => b.score - a.score).map(({ word: right }) => right)
   }
 
   #words(): { word: string; bits: number }[][] {
@@ -72,4 +77,11 @@ export class Vocabulary {
     }
     return this.#byLength
   }
+}
+
+/** Whether a word is another one with letters left out. */
+function isWithin(short: string, long: string): boolean {
+  let at = 0
+  for (const letter of long) if (letter === short[at]) at++
+  return at === short.length
 }

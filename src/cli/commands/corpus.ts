@@ -53,6 +53,29 @@ async function corpusIcons({ sets, size, into, workers, json }: CorpusFlags): Pr
   for (const { id, reason } of report.skipped) console.log(`skipped ${id}: ${reason}`)
 }
 
+interface LexiconFlags {
+  readonly packages: string
+  readonly into: string
+  readonly languages?: string[]
+  readonly json: boolean
+}
+
+async function corpusLexicon({ packages, into, languages, json }: LexiconFlags): Promise<void> {
+  const { buildIconLexicon } = await import('../../data/lexicon/index.ts')
+  const { writeAtomic } = await import('../../train/index.ts')
+  const { bytes, terms, sources } = await asUserError(() => buildIconLexicon(packages, languages))
+  await asUserError(() => writeAtomic(into, bytes))
+  if (json) {
+    console.log(JSON.stringify({ into, terms, bytes: bytes.length, sources }))
+    return
+  }
+  printTable(
+    ['package', 'licence', 'translations'],
+    sources.map(({ package: name, licence, translations }) => [name, licence, `${translations ?? 'not installed'}`]),
+  )
+  console.log(`${into}: ${terms} terms, ${(bytes.length / 2 ** 20).toFixed(1)} MB`)
+}
+
 export function addCorpus(program: Command): void {
   const corpus = program.command('corpus').description('make a data set to train on or to search')
   corpus
@@ -69,4 +92,16 @@ export function addCorpus(program: Command): void {
     .option('--json', 'print one JSON document', false)
     .addHelpText('after', '\nExample:\n  tenet corpus icons --sets lucide,mdi --into runs/icons')
     .action(corpusIcons)
+  corpus
+    .command('lexicon')
+    .description('what words of many languages are called in English, from published packages')
+    .requiredOption('--packages <folder>', 'the node_modules folder that holds them; models/README.md lists them')
+    .requiredOption('--into <file>', 'the lexicon to write, such as models/tenet-lexicon.tsv.gz')
+    .option('--languages <codes>', 'codes with commas between, such as de,fr; by default about 40', commaList)
+    .option('--json', 'print one JSON document', false)
+    .addHelpText(
+      'after',
+      '\nExample:\n  tenet corpus lexicon --packages node_modules --into models/tenet-lexicon.tsv.gz',
+    )
+    .action(corpusLexicon)
 }

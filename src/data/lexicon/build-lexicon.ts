@@ -35,36 +35,67 @@ export function buildLexicon(
   described: Iterable<DescribedTwice>,
   { vocabulary, most = 3 }: BuildLexiconOptions,
 ): LexiconEntry[] {
-  const terms = new Map<string, { languages: Set<string>; votes: Map<string, number> }>()
-  const vote = (language: string, foreign: string, english: string, weight: number): void => {
+  const terms = new Map<string, Map<string, Map<string, number>>>()
+  const vote = ({ language, foreign, english, weight }: Translation): void => {
     const term = phrase(foreign)
     const meant = phrase(english)
     if (!term || !meant || term === meant || !meant.split(' ').every(word => vocabulary.has(word))) return
-    let entry = terms.get(term)
-    if (!entry) {
-      entry = { languages: new Set(), votes: new Map() }
-      terms.set(term, entry)
+    let languages = terms.get(term)
+    if (!languages) {
+      languages = new Map()
+      terms.set(term, languages)
     }
-    entry.languages.add(language)
-    entry.votes.set(meant, (entry.votes.get(meant) ?? 0) + weight)
+    let votes = languages.get(language)
+    if (!votes) {
+      votes = new Map()
+      languages.set(language, votes)
+    }
+    votes.set(meant, (votes.get(meant) ?? 0) + weight)
   }
-  for (const { language, foreign, english, weight } of aligned) vote(language, foreign, english, weight)
-  for (const { language, foreign, english, weight } of alignDescribed(described))
-    vote(language, foreign, english, weight)
+  for (const said of aligned) vote(said)
+  for (const said of alignDescribed(described)) vote(said)
   return [...terms]
-    .map(([term, { languages, votes }]) => {
-      const ranked = [...votes].sort((a, b) => b[1] - a[1] || a[0].length - b[0].length).slice(0, most)
-      const best = ranked[0][1]
-      const english = ranked
-        .filter(([, weight]) => weight >= 0.4 * best)
-        .map(([text, weight]) => ({ text, weight: Math.round((100 * weight) / best) / 100 }))
-      return { term, languages: [...languages].sort(), english }
-    })
+    .map(([term, languages]) => entryOf(term, languages, most))
     .sort((a, b) => (a.term < b.term ? -1 : 1))
 }
 
+/** Languages that many people ask in; a word of theirs is likelier meant than the same word of another. */
+export const widespreadLanguages: ReadonlySet<string> = new Set('de es fr it pt ru zh ja ko ar hi tr pl nl'.split(' '))
+const prior = (language: string): number => (language === 'en' ? 0.5 : widespreadLanguages.has(language) ? 1 : 0.6)
+
+/** Puts together what a term means in its languages: within each, the most voted; across them, the likelier language first. */
+function entryOf(
+  term: string,
+  languages: ReadonlyMap<string, ReadonlyMap<string, number>>,
+  most: number,
+): LexiconEntry {
+  const merged = new Map<string, { weight: number; languages: string[] }>()
+  for (const [language, votes] of languages) {
+    const ranked = [...votes].sort((a, b) => b[1] - a[1] || a[0].length - b[0].length)
+    const best = ranked[0][1]
+    // One weak hint of a meaning is worth less than a name that several sources agree on.
+    const sure = prior(language) * Math.min(1, 0.4 + 0.6 * best)
+    for (const [text, votesFor] of ranked) {
+      if (votesFor < 0.4 * best) break
+      const known = merged.get(text) ?? { weight: 0, languages: [] }
+      known.weight += (sure * votesFor) / best
+      known.languages.push(language)
+      merged.set(text, known)
+    }
+  }
+  const ranked = [...merged].sort((a, b) => b[1].weight - a[1].weight || a[0].length - b[0].length).slice(0, most)
+  const best = ranked[0][1].weight
+  return {
+    term,
+    languages: [...new Set(ranked.flatMap(([, meaning]) => meaning.languages))].sort(),
+    english: ranked
+      .filter(([, { weight }]) => weight >= 0.3 * best)
+      .map(([text, { weight }]) => ({ text, weight: Math.round((100 * weight) / best) / 100 })),
+  }
+}
+
 /** Least agreement of two words' emoji for one to be the other's translation. */
-const AGREEMENT = 0.5
+const AGREEMENT = 0.4
 
 function* alignDescribed(described: Iterable<DescribedTwice>): Generator<Translation> {
   const byLanguage = new Map<string, DescribedTwice[]>()

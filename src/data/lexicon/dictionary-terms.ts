@@ -1,10 +1,12 @@
 import { textWords } from './lexicon.ts'
 import type { Translation } from './sources.ts'
 
-/** Words of one meaning, and the words of what stands directly above it. */
+/** Words of one meaning, and the words of what stands directly above it; which sense of each word that is. */
 interface Sense {
   readonly words: readonly string[]
+  readonly ranks: readonly number[]
   readonly hypernyms: readonly (readonly string[])[]
+  readonly hypernymRanks: readonly (readonly number[])[]
 }
 
 /** How close a relation is: the same meaning, the kind a thing belongs to, a thing of that kind. */
@@ -13,9 +15,12 @@ const closeness = { synonym: 1, kind: 0.5, example: 0.12 }
 /** Most uses of a word that count, so that a frequent word does not win against a nearer one. */
 const FREQUENT = 30
 
+/** Share of a phrase against a word: what is called by one word is the more common thing. */
+const PHRASE = 0.5
+
 /**
  * Rare English words by frequent ones: a word that `uses` does not know, with its synonyms, kinds and examples that it
- * knows. Among a word's several senses, those win whose words are used more.
+ * knows. Of several, those win that have the meaning as their first sense, and that are used more.
  *
  * @param uses how many items each English word names
  */
@@ -26,21 +31,20 @@ export function* dictionaryTerms(senses: readonly Sense[], uses: ReadonlyMap<str
   }
   const say = function* (term: string, meaning: string, weight: number): Generator<Translation> {
     const count = known(meaning)
-    if (count > 0 && known(term) === 0)
-      yield {
-        language: 'en',
-        foreign: term,
-        english: meaning,
-        weight: weight * (0.3 + Math.min(count, FREQUENT) / FREQUENT),
-      }
+    if (count === 0 || known(term) > 0) return
+    const common = 0.3 + Math.min(count, FREQUENT) / FREQUENT
+    const short = meaning.includes(' ') ? PHRASE : 1
+    yield { language: 'en', foreign: term, english: meaning, weight: weight * common * short }
   }
-  for (const { words, hypernyms } of senses)
-    for (const word of words) {
-      for (const other of words) if (other !== word) yield* say(word, other, closeness.synonym)
-      for (const above of hypernyms)
-        for (const kind of above) {
-          yield* say(word, kind, closeness.kind)
-          yield* say(kind, word, closeness.example)
+  for (const { words, ranks, hypernyms, hypernymRanks } of senses)
+    for (const [i, word] of words.entries()) {
+      for (const [j, other] of words.entries())
+        if (other !== word) yield* say(word, other, closeness.synonym / (ranks[i] * ranks[j]))
+      for (const [k, above] of hypernyms.entries())
+        for (const [j, kind] of above.entries()) {
+          const sure = 1 / (ranks[i] * hypernymRanks[k][j])
+          yield* say(word, kind, closeness.kind * sure)
+          yield* say(kind, word, closeness.example * sure)
         }
     }
 }

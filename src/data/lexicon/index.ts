@@ -1,4 +1,4 @@
-export { type BuildLexiconOptions, buildLexicon, type LexiconEntry } from './build-lexicon.ts'
+export { type BuildLexiconOptions, buildLexicon, type LexiconEntry, widespreadLanguages } from './build-lexicon.ts'
 export { dictionaryTerms } from './dictionary-terms.ts'
 export {
   bundledLexicon,
@@ -11,3 +11,4 @@ export {
   writeLexicon,
 } from './lexicon.ts'
 export { type DescribedTwice, describedEmoji, type LexiconSource, lexiconSources, type Translation } from './sources.ts'
+export { buildIconLexicon, type LexiconReport, lexiconLanguages } from './write-lexicon.ts'

@@ -56,7 +56,10 @@ describe('building a lexicon', () => {
 describe('terms of a dictionary', () => {
   it('explain words that nothing is called by words that something is', () => {
     const found = [
-      ...dictionaryTerms([{ words: ['umbrella', 'brolly'], hypernyms: [['canopy']] }], new Map([['umbrella', 40]])),
+      ...dictionaryTerms(
+        [{ words: ['umbrella', 'brolly'], ranks: [1, 1], hypernyms: [['canopy']], hypernymRanks: [[3]] }],
+        new Map([['umbrella', 40]]),
+      ),
     ]
     expect(found.map(({ foreign, english }) => [foreign, english])).toEqual([
       ['canopy', 'umbrella'],

@@ -139,13 +139,13 @@ const openStreetMap: LexiconSource = {
     const words = ({ terms = '', aliases = '' }: Preset): string[] => [...terms.split(','), ...aliases.split('\n')]
     const english = presets('en') ?? {}
     for (const { name, ...rest } of Object.values(english))
-      if (name) for (const word of words(rest)) yield { language: 'en', english: name, foreign: word, weight: 0.4 }
+      if (name) for (const word of words(rest)) yield { language: 'en', english: name, foreign: word, weight: 0.25 }
     for (const language of languages)
       for (const [key, { name, ...rest }] of Object.entries(presets(language) ?? {})) {
         const meant = english[key]?.name
         if (!meant) continue
         if (name) yield { language, english: meant, foreign: name, weight: 1 }
-        for (const word of words(rest)) yield { language, english: meant, foreign: word, weight: 0.4 }
+        for (const word of words(rest)) yield { language, english: meant, foreign: word, weight: 0.25 }
       }
   },
 }
