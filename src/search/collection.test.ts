@@ -187,6 +187,20 @@ describe('indexing', () => {
     await collection.close()
   })
 
+  it('gives queries as they are typed to an encoder that reads sentences', async () => {
+    const asked: string[] = []
+    const encodeTexts = (texts: readonly string[]) => {
+      asked.push(...texts)
+      return encoder.encodeTexts(texts)
+    }
+    const collection = await Collection.create(join(folder, 'c'), { ...encoder, readsSentences: true, encodeTexts })
+    await collection.index([item('a', ['settings'])])
+    const typed = 'show me the settngs'
+    const found = await collection.search({ text: typed })
+    expect([asked.at(-1), found.understood]).toEqual([typed, undefined])
+    await collection.close()
+  })
+
   it('answers while it runs, and refuses a second writer', async () => {
     const collection = await Collection.create(join(folder, 'c'), encoder)
     let answered = 0

@@ -16,6 +16,8 @@ export interface RetrievalEncoder {
   readonly imageFit?: 'contain' | 'cover' | 'fill'
   /** Interpolation it was trained with. Default `cubic`. */
   readonly imageKernel?: 'nearest' | 'linear' | 'cubic' | 'lanczos3'
+  /** It was trained on whole sentences: queries go to it as they are typed, not put right or translated first. */
+  readonly readsSentences?: boolean
   /** What `loadEncoder` finds it by: a path or `hf:owner/name`; undefined for the one that comes with Tenet. */
   readonly source?: string
   /**

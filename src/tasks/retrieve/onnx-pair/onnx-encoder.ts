@@ -86,6 +86,7 @@ export class OnnxEncoder implements RetrievalEncoder {
   readonly name: string
   readonly source: string
   readonly dim: number
+  readonly readsSentences = true
   readonly imageSize: number
   readonly imageFit: ImagePreprocessing['fit']
   readonly imageKernel: ImagePreprocessing['kernel']

@@ -80,6 +80,10 @@ export class ProjectedEncoder implements RetrievalEncoder {
     return this.#base.imageKernel
   }
 
+  get readsSentences(): boolean | undefined {
+    return this.#base.readsSentences
+  }
+
   async encodeTexts(texts: readonly string[]): Promise<Float32Array> {
     return this.#project('text', await this.#base.encodeTexts(texts), texts.length)
   }
