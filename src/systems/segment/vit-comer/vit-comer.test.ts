@@ -3,10 +3,21 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { expectClose, randomTensor } from '../../../../test/check.ts'
 import { goldenExists, goldenFolder } from '../../../../test/golden.ts'
-import { evaluate, grad, type HostTensor, interpret, type Tensor, tensor, type Variable } from '../../../core/index.ts'
+import {
+  evaluate,
+  grad,
+  type HostTensor,
+  interpret,
+  placeholder,
+  type Tensor,
+  tensor,
+  type Variable,
+} from '../../../core/index.ts'
 import { namedVariables, parameterCount, stateDict, Vit, withSeed } from '../../../nn/index.ts'
 import { type Golden, GoldenCase, Leaves, readGolden } from '../../golden.ts'
 import { compareGolden } from '../../parity.ts'
+import { claim, segmenterOf } from './claim.ts'
+import { system } from './index.ts'
 import { CtiToViT, MRFP } from './interaction.ts'
 import { loadViTCoMer, official } from './official.ts'
 import { DenseVit, type DenseVitOptions } from './plain-vit.ts'
@@ -201,5 +212,24 @@ describe('SimplePyramid', () => {
       [1, 12, 1, 1],
     ])
     expect(parameterCount(pyramid)).toBeLessThan(parameterCount(new ViTCoMer(new DenseVit(trunk), small)))
+  })
+})
+
+describe('the claim', () => {
+  it('gives every arm parameters within 3 % of each other', () => {
+    const [ours, ...others] = claim.arms.map(({ name }) => parameterCount(segmenterOf(name, 0, 11)))
+    for (const count of others) expect(Math.abs(count / ours - 1)).toBeLessThan(0.03)
+  })
+})
+
+describe('--model vit-comer', () => {
+  it.each([
+    [1, 50, 64],
+    [3, 130, 160],
+  ])('labels every pixel of pictures of %i channels, %ix%i', (channels, height, width) => {
+    const format = { channels, size: [height, width] as const, classes: 4 }
+    const kind = system.segmenters!['vit-comer']
+    const network = kind.build(format, kind.defaults(format))
+    expect(network.forward(placeholder('x', [2, channels, height, width])).shape).toEqual([2, 4, height, width])
   })
 })
