@@ -4,6 +4,7 @@ import { addClaim } from './commands/claim.ts'
 import { addCorpus } from './commands/corpus.ts'
 import { addDescribe } from './commands/describe.ts'
 import { addDevices } from './commands/devices.ts'
+import { addEmbed } from './commands/embed.ts'
 import { addEval } from './commands/eval.ts'
 import { addExport } from './commands/export.ts'
 import { addIndex } from './commands/index-collection.ts'
@@ -31,6 +32,7 @@ export function buildProgram(): Command {
     addTrain,
     addEval,
     addPredict,
+    addEmbed,
     addExport,
     addSystems,
     addClaim,

@@ -1,5 +1,6 @@
 export * from './classifier.ts'
 export * from './data.ts'
+export * from './embed.ts'
 export * from './evaluate.ts'
 export * from './export.ts'
 export * from './models.ts'
