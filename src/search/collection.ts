@@ -205,7 +205,14 @@ export class Collection {
         ? readings[0].map(({ text: said, weight }) => ({ texts: [said], weight }))
         : [{ texts: readings.map(([first]) => first.text), weight: 1 }]
     const changed = readings.flatMap(([first]) => (first.because ? [{ ...first, because: first.because }] : []))
-    return { variants, understood: changed.map(({ weight: _, ...rest }) => rest) }
+    return {
+      variants,
+      understood: changed.map(({ text: said, because, languages }) => ({
+        text: said,
+        because,
+        ...(languages && { languages: [...languages] }),
+      })),
+    }
   }
 
   #list({ allowed, excluded }: Query, top: number, offset: number, started: number): SearchResult {

@@ -60,7 +60,7 @@ export interface SearchResult {
   understood?: {
     text: string
     because: 'spelling' | 'language' | 'synonym' | 'phrase'
-    languages?: readonly string[]
+    languages?: string[]
   }[]
 }
 

@@ -45,6 +45,16 @@ export const searchResponse = z.object({
   results: z.array(hit),
   total: z.number().describe('items that the query and its conditions leave'),
   milliseconds: z.number(),
+  understood: z
+    .array(
+      z.object({
+        text: z.string(),
+        because: z.enum(['spelling', 'language', 'synonym', 'phrase']),
+        languages: z.array(z.string()).optional(),
+      }),
+    )
+    .optional()
+    .describe('what was searched for in place of texts that were misspelt, in another language, or rare words'),
 })
 
 export const describeResponse = z.object({

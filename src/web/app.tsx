@@ -177,8 +177,21 @@ function useGrowingResults({ collection, offline }: Status, { refresh, hits }: R
   }, [step, offline, refresh, hits.length])
 }
 
+const languageNames = new Intl.DisplayNames(['en'], { type: 'language' })
+
+/** 'for “bicycle”, ' where the words were not taken as they were typed; translations name their language. */
+function changedWords(understood: Results['understood']): string {
+  const told = (understood ?? [])
+    .filter(({ because }) => because !== 'phrase')
+    .map(({ text, because, languages = [] }) => {
+      const language = because === 'language' && languages.length === 1 ? languageNames.of(languages[0]) : undefined
+      return `“${text}”${language ? ` (${language})` : ''}`
+    })
+  return told.length > 0 ? `for ${told.join(' and ')} ` : ''
+}
+
 function Summary({
-  results: { hits, total, milliseconds, error },
+  results: { hits, total, milliseconds, understood, error },
   asking,
 }: {
   readonly results: Results
@@ -191,7 +204,7 @@ function Summary({
       {text && (
         <span className="quiet wide">
           {' '}
-          in {milliseconds < 10 ? milliseconds.toFixed(1) : Math.round(milliseconds)} ms
+          {changedWords(understood)}in {milliseconds < 10 ? milliseconds.toFixed(1) : Math.round(milliseconds)} ms
         </span>
       )}
     </p>

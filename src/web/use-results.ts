@@ -1,4 +1,5 @@
 import { useCallback, useEffect, useRef, useState } from 'react'
+import type { SearchResult } from '../server/searchable.ts'
 import { ApiError, type Hit, type SearchBody, search } from './api.ts'
 import { type PageState, whereOf } from './location.ts'
 
@@ -10,6 +11,8 @@ export interface Results {
   readonly hits: readonly Hit[]
   readonly total: number
   readonly milliseconds: number
+  /** What was searched for where not what was typed. */
+  readonly understood?: SearchResult['understood']
   /** A query is being answered; the hits are still those of the one before. */
   readonly loading: boolean
   readonly error?: ApiError
@@ -57,8 +60,8 @@ export function useResults(state: PageState): Results {
     setAnswer(before => ({ ...before, loading: true }))
     const ask = async () => {
       try {
-        const { results, total, milliseconds } = await search(body, controller.signal)
-        setAnswer({ hits: results, total, milliseconds, loading: false })
+        const { results, total, milliseconds, understood } = await search(body, controller.signal)
+        setAnswer({ hits: results, total, milliseconds, understood, loading: false })
       } catch (error) {
         if (controller.signal.aborted) return
         setAnswer({ ...nothing, error: asApiError(error) })

@@ -68,6 +68,8 @@ async function search(folder: string, texts: string[], flags: SearchFlags): Prom
         score.toFixed(3),
         (why?.matched.length ? why.matched : words).slice(0, 5).join(', ').slice(0, 70),
       ])
+      for (const { text, because } of found.understood ?? [])
+        if (because !== 'phrase') console.log(`searched for “${text}”`)
       printTable(['id', 'score', 'words'], rows)
       console.log(`${found.total} ranked of ${collection.count} in ${found.milliseconds.toFixed(1)} ms`)
     }
