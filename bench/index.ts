@@ -135,9 +135,15 @@ async function searchCases({
   process.stdout.write(`${json ? JSON.stringify(report, undefined, 2) : formatSearchReport(report)}\n`)
 }
 
+async function backboneCases({ json, filter, rounds, seconds }: Options): Promise<void> {
+  const { backboneBench, formatBackbones } = await import('./backbones/index.ts')
+  const report = await backboneBench({ filter, rounds, seconds })
+  process.stdout.write(`${json ? JSON.stringify(report, undefined, 2) : formatBackbones(report)}\n`)
+}
+
 const program = new Command('bench')
   .description('Race Tenet against PyTorch, TensorFlow.js and jax-js on the same numbers in the same run.')
-  .argument('<suite>', [...Object.keys(suites), 'search'].join(', '))
+  .argument('<suite>', [...Object.keys(suites), 'backbones', 'search'].join(', '))
   .option('--json', 'print one JSON document instead of a table')
   .option('--filter <regex>', 'only the cases whose name matches', pattern)
   .option('--peers <names>', `comma-separated out of ${Object.keys(peers).join(', ')}; or none`, peerNames)
@@ -154,8 +160,9 @@ const program = new Command('bench')
   )
   .action(async (suite: string, options: Options) => {
     if (suite === 'search') return searchCases(options)
+    if (suite === 'backbones') return backboneCases(options)
     if (!(suite in suites))
-      program.error(`no suite is named ${suite}; choose from ${Object.keys(suites).join(', ')}, search`, {
+      program.error(`no suite is named ${suite}; choose from ${Object.keys(suites).join(', ')}, backbones, search`, {
         exitCode: 2,
       })
     if (options.steady) return steadyCases(suite, options.steady, options)
