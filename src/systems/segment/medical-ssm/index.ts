@@ -6,7 +6,7 @@ import { bceDiceLoss, ceDiceLoss } from './losses.ts'
 import { SsmLayer, slots, ssmUnet } from './network.ts'
 import { loadSs2d, loadUMamba, loadVmUnet, official } from './official.ts'
 import { discretise, S4Layer, s4Convolve, s4Kernel, s4Recurrence, s4Step } from './s4.ts'
-import { selectiveCopying } from './selective-copying.ts'
+import { S6Layer, selectiveCopying } from './selective-copying.ts'
 import { S4Map, SS2D } from './ss2d.ts'
 import { MambaLayer, ResidualUnet, type ResidualUnetOptions, UMambaBot, UMambaEnc } from './u-mamba.ts'
 import { PatchExpand, PatchMerging, VMUNet, type VmUnetOptions, VSSBlock } from './vm-unet.ts'
@@ -79,6 +79,7 @@ export const system: System = {
     s4Recurrence,
     discretise,
     S4Layer,
+    S6Layer,
     selectiveScan,
     crossScan2d,
     crossUnscan2d,

@@ -1,9 +1,22 @@
-import { argMax, compile, hostTensor, type Tensor } from '../../../core/index.ts'
+import { argMax, compile, hostTensor, silu, type Tensor } from '../../../core/index.ts'
 import { RandomStream } from '../../../data/index.ts'
-import { crossEntropy, Embedding, LayerNorm, Linear, Module, withSeed } from '../../../nn/index.ts'
+import {
+  crossEntropy,
+  Embedding,
+  initialise,
+  LayerNorm,
+  Linear,
+  logStates,
+  Module,
+  type Parameter,
+  parameter,
+  scanSteps,
+  stepProjection,
+  withSeed,
+} from '../../../nn/index.ts'
 import { trainArm } from '../../claims/training.ts'
 import type { ClaimContext } from '../../system.ts'
-import { S4Map, SS2D } from './ss2d.ts'
+import { S4Layer } from './s4.ts'
 
 /** Sizes of the task: so many letters out of an alphabet, somewhere among blanks, to be told in order at the end. */
 export interface CopyingOptions {
@@ -19,29 +32,75 @@ export interface CopyingOptions {
   readonly seed?: number
 }
 
-/** Residual blocks of LN and a mixer over a sequence of tokens, the same for both cores. */
+/** A selective scan whose step sizes, B and C are linear in its input: the counterpart of {@link S4Layer}. */
+export class S6Layer extends Module {
+  readonly x_proj: Linear
+  readonly dt_proj: Linear
+  readonly A_log: Parameter
+  readonly D: Parameter
+
+  constructor(channels: number, { states = 16, rank = Math.ceil(channels / 32) } = {}) {
+    super()
+    this.x_proj = new Linear(channels, rank + 2 * states, { bias: false })
+    this.dt_proj = stepProjection(rank, channels)
+    this.A_log = parameter(logStates([channels, states]), [channels, states])
+    this.D = parameter(initialise.constant(1)([channels]), [channels])
+  }
+
+  /** [batch, channels, length] -> the same shape */
+  override forward(x: Tensor): Tensor {
+    const u = x.moveAxis(-1, 0)
+    const [rank, states] = [this.dt_proj.inFeatures, this.A_log.shape[1]]
+    const [low, B, C] = this.x_proj.forward(u).split([rank, states, states], -1)
+    const delta = low.matmul(this.dt_proj.weight, { transposeB: true })
+    const A = this.A_log.exp().neg()
+    return scanSteps(u, delta, A, B, C, { D: this.D, deltaBias: this.dt_proj.bias, softplus: true }).output.moveAxis(
+      0,
+      -1,
+    )
+  }
+}
+
+/** x + W_out silu(core(W_in LN(x))): no gate and no convolution, so that nothing but the core can select. */
+class CoreBlock extends Module {
+  readonly norm: LayerNorm
+  readonly in_proj: Linear
+  readonly core: S4Layer | S6Layer
+  readonly out_proj: Linear
+
+  constructor(dim: number, core: 's4' | 's6') {
+    super()
+    this.norm = new LayerNorm(dim)
+    this.in_proj = new Linear(dim, 2 * dim)
+    this.core = core === 's4' ? new S4Layer(2 * dim) : new S6Layer(2 * dim)
+    this.out_proj = new Linear(2 * dim, dim)
+  }
+
+  override forward(x: Tensor): Tensor {
+    const sequence = this.in_proj.forward(this.norm.forward(x)).swapAxes(1, 2)
+    return x.add(this.out_proj.forward(silu(this.core.forward(sequence)).swapAxes(1, 2)))
+  }
+}
+
+/** Two blocks over a sequence of tokens, the same for both cores. */
 class SequenceModel extends Module {
   readonly embed: Embedding
-  readonly norms: LayerNorm[]
-  readonly mixers: (SS2D | S4Map)[]
+  readonly blocks: CoreBlock[]
   readonly norm: LayerNorm
   readonly head: Linear
 
   constructor(core: 's4' | 's6', alphabet: number, { dim = 48, depth = 2 } = {}) {
     super()
-    const each = <T>(make: () => T): T[] => Array.from({ length: depth }, make)
     this.embed = new Embedding(alphabet + 2, dim)
-    this.norms = each(() => new LayerNorm(dim))
-    this.mixers = each(() => (core === 's6' ? new SS2D(dim, { scan: 'forward' }) : new S4Map(dim, { scan: 'forward' })))
+    this.blocks = Array.from({ length: depth }, () => new CoreBlock(dim, core))
     this.norm = new LayerNorm(dim)
     this.head = new Linear(dim, alphabet)
   }
 
   /** Tokens [batch, length] -> scores of each place [batch, length, alphabet] */
   override forward(tokens: Tensor): Tensor {
-    const start = this.embed.forward(tokens).expandDims(1)
-    const mixed = this.mixers.reduce((x, mixer, i) => x.add(mixer.forward(this.norms[i].forward(x))), start)
-    return this.head.forward(this.norm.forward(mixed.squeeze(1)))
+    const mixed = this.blocks.reduce((x, block) => block.forward(x), this.embed.forward(tokens))
+    return this.head.forward(this.norm.forward(mixed))
   }
 }
 
@@ -80,7 +139,7 @@ export async function selectiveCopying(
   options: CopyingOptions = {},
   context: ClaimContext = { quick: false, progress: () => {} },
 ): Promise<number> {
-  const { length = 64, letters = 8, alphabet = 8, steps = 600, batch = 32, learningRate = 4e-3, seed = 0 } = options
+  const { length = 64, letters = 8, alphabet = 8, steps = 2500, batch = 32, learningRate = 4e-3, seed = 0 } = options
   if (length < 2 * letters) throw new Error(`selectiveCopying: ${letters} letters have no room in ${length} places`)
   const sizes = { length, letters, alphabet, seed }
   const model = withSeed(seed, () => new SequenceModel(core, alphabet))
