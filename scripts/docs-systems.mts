@@ -1,5 +1,6 @@
 // Brings the README's table of systems and docs/systems up to date. What takes long is recorded beside the claims: parity
-// (where the reference files are at hand) and counted sizes. With --pages only the texts are written, from what is recorded.
+// (where the reference files are at hand) and counted sizes. --parity, --sizes, --figures or --pages do only that, and write
+// the texts from what is recorded; names of systems leave the others' records as they are.
 import { existsSync } from 'node:fs'
 import { mkdir, readdir, readFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
@@ -27,12 +28,17 @@ const references = join(root, '..', 'shared', 'golden')
 const pages = join(root, 'docs', 'systems')
 const json = (value: unknown): string => `${JSON.stringify(value, undefined, 2)}\n`
 
+const steps = process.argv.slice(2).filter(word => word.startsWith('--'))
+const only = process.argv.slice(2).filter(word => !word.startsWith('--'))
+const all = steps.length === 0
+const isChosen = (id: string): boolean => only.length === 0 || only.includes(id)
+
 async function recordParity(): Promise<void> {
   if (!existsSync(references)) return console.log('no reference files: parity stays as it is recorded')
-  const ids = new Set(registry.map(({ id }) => id))
+  const ids = registry.map(({ id }) => id).filter(isChosen)
   const records: ParityRecord[] = []
   for (const file of (await readdir(references)).filter(name => name.endsWith('.safetensors')).sort()) {
-    const id = [...ids].find(one => file === `${one}.safetensors` || file.startsWith(`${one}.`))
+    const id = ids.find(one => file === `${one}.safetensors` || file.startsWith(`${one}.`))
     if (!id) continue
     try {
       const golden = readGolden(await readFile(join(references, file)), basename(file, '.safetensors'))
@@ -52,6 +58,10 @@ async function recordSizes(): Promise<void> {
   const records: SizeRecord[] = []
   for (const system of await loadSystems())
     for (const size of system.sizes ?? []) {
+      if (!isChosen(system.id)) {
+        records.push(...before.filter(one => one.system === system.id && one.name === size.name))
+        continue
+      }
       try {
         const counted = countSize(system, size)
         records.push(counted)
@@ -66,7 +76,7 @@ async function recordSizes(): Promise<void> {
 
 async function drawFigures(): Promise<void> {
   await mkdir(pages, { recursive: true })
-  for (const system of await loadSystems()) {
+  for (const system of (await loadSystems()).filter(({ id }) => isChosen(id))) {
     try {
       const figure = await systemFigure(system)
       if (figure) await writeAtomic(join(pages, `${system.id}.png`), figure)
@@ -76,8 +86,6 @@ async function drawFigures(): Promise<void> {
   }
 }
 
-const steps = process.argv.slice(2)
-const all = steps.length === 0
 if (all || steps.includes('--parity')) await recordParity()
 if (all || steps.includes('--sizes')) await recordSizes()
 if (all || steps.includes('--figures')) await drawFigures()
