@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { Lexicon } from '../data/lexicon/index.ts'
 import { readingsOf } from './query-readings.ts'
 import { Vocabulary } from './spelling.ts'
+import { wordsOf } from './words.ts'
 
 const vocabulary = new Vocabulary()
 const words =
@@ -57,6 +58,14 @@ describe('readings of a query', () => {
       'bell',
       'cancel',
     ])
+  })
+  it('leaves words of a collection that speaks another language as they are, in every script', () => {
+    const korean = new Vocabulary()
+    for (const word of wordsOf('달걀 Rock’n’Roll')) for (let i = 0; i < 10; i++) korean.add(word)
+    const eggs = new Lexicon([meaning('달걀', ['ko'], ['egg', 1])])
+    const read = (text: string) => readingsOf(text, { vocabulary: korean, lexicon: eggs, named: () => 0 })[0]
+    expect(read('달걀')).toEqual({ text: '달걀', weight: 1 })
+    expect(read("rock'n'roll")).toEqual({ text: "rock'n'roll", weight: 1 })
   })
   it('explains rare words by common ones', () => {
     expect(readingsOf('brolly', context)[0]).toMatchObject({ text: 'umbrella', because: 'synonym' })

@@ -2,6 +2,7 @@ import { compile, type HostTensor, hostTensor, type Tensor } from '../../../core
 import { type Dataset, loadFashionMnist, readSample, shuffledOrder } from '../../../data/index.ts'
 import { withSeed } from '../../../nn/index.ts'
 import type { Batch } from '../../../train/index.ts'
+import { armMean } from '../../claims/arm-mean.ts'
 import { trainArm } from '../../claims/training.ts'
 import type { ArmResult, Claim, ClaimContext } from '../../system.ts'
 import { logitsPerToken } from './attention-cost.ts'
@@ -97,10 +98,7 @@ async function run(arm: string, seed: number, context: ClaimContext): Promise<Ar
 
 /** Share of the gap between the row alone and dense attention that Combiner closes. */
 function closed(results: ReadonlyMap<string, readonly ArmResult[]>): number {
-  const [ours, row, dense] = claim.arms.map(({ name }) => {
-    const values = results.get(name) ?? []
-    return values.reduce((sum, { value }) => sum + value, 0) / values.length
-  })
+  const [ours, row, dense] = claim.arms.map(({ name }) => armMean(results, name))
   return (row - ours) / (row - dense)
 }
 
